@@ -59,6 +59,7 @@ STEPS = (
     StepWords("finish", "check that every job is still there", "check jobs"),
 )
 STAYS = StepWords(SERVE, "leave the service stopped, as it was before", "leave it stopped")
+DISK_CAUSES = ("full", "read-only")
 # What `_step` raises for a step that failed.
 STEP_FAILURES = (ProgramFailed, CommandFailed, InvalidResponse, TimedOut)
 
@@ -75,9 +76,9 @@ class StepAnswer(msgspec.Struct, frozen=True):
 
     `version` is the database's version, 0 if unknown; `how` says what happened to the database;
     `as_before` are exceptions that the service also raised before the release. `serves`: the
-    service was up before the release, and will be started. `problem`: the release is in place and
-    stays, but is not closed. `now` was read after the step, and so was the number of running jobs
-    (None: not read).
+    service was up before the release, or was started since then, and will be started. `problem`:
+    the release is in place and stays, but is not closed. `now` was read after the step, and so was
+    the number of running jobs (None: not read).
     """
 
     version: Count
@@ -140,10 +141,14 @@ def apply(host: Host, plan: DeployPlan) -> DeployResult:
         return unchanged(plan)
     spec = _new_spec(host, plan)
     if not plan.moves and not plan.restores:
-        here, version = plan.facts.code.head_name, plan.facts.database.user_version
         answer = _restart(host, spec)
-        return replace(
-            DeployResult(True, here, here, version, notes=("restarted", *_notes([answer]))),
+        here = release.name_in(spec, answer.now.code)
+        return DeployResult(
+            True,
+            here,
+            here,
+            answer.now.database_version or 0,
+            notes=("restarted", *_notes([answer])),
             now=answer.now,
             running_jobs=answer.running_jobs,
         )
@@ -200,7 +205,8 @@ def _restart(host: Host, spec: ReleaseSpec) -> StepAnswer:
         try:
             return _step(host, "restart", spec)
         except Refused as no:
-            no.hint = no.hint or systemd.hint_for(host.spec.unit, no.message)
+            again = f"inv -H {host.name} deploy"  # it shows what is there now
+            no.hint = no.hint or systemd.hint_for(host.spec.unit, no.message, again)
             raise
         except STEP_FAILURES as failure:
             error = VerifyFailed(
@@ -282,7 +288,8 @@ def _do_steps(host: Host, spec: ReleaseSpec) -> list[StepAnswer]:
     answers: list[StepAnswer] = []
     for step in STEPS:
         host.checkpoint("going back to the previous release")
-        watches = step.name == SERVE and answers[0].serves
+        # Somebody may have started the service meanwhile.
+        watches = step.name == SERVE and answers[-1].serves
         words = step if watches or step.name != SERVE else STAYS
         host.step(words.text, words.brief, spec.watch_s if watches else 0.0)
         answers.append(_step(host, step.name, spec))
@@ -323,7 +330,9 @@ def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
     """Go back; raise an error that says why, and where the host is now."""
     answer = _go_back(host, replace(spec, reason=failure.message))
     error = WentBack(spec, failure, answer)
-    error.host, error.hint = host.name, _logs(host)
+    # The log says nothing about a disk.
+    is_disk = isinstance(failure, ProgramFailed) and failure.cause in DISK_CAUSES
+    error.host, error.hint = host.name, failure.hint if is_disk else _logs(host)
     raise error from failure
 
 

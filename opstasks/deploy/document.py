@@ -103,8 +103,9 @@ class ReleaseReport(msgspec.Struct, frozen=True):
     """A release; its moments are in seconds since the epoch, 0 for "not yet".
 
     `kind` is deploy or rollback. `result` is deployed, rolled back (by a person), failed (it was
-    undone: `reason` says why) or unfinished. `from_*` and `to_*` are full commits, names for people
-    and versions of the database; `database` says what happened to it.
+    undone: `reason` says why), unfinished, or unreadable (`reason` says why its record cannot be
+    used; other values are empty then). `from_*` and `to_*` are full commits, names for people and
+    versions of the database; `database` says what happened to it.
     """
 
     id: Line
@@ -132,7 +133,7 @@ def release_of(found: Release) -> ReleaseReport:
         id=found.id,
         kind=found.kind,
         result=found.result,
-        reason=found.reason,
+        reason=found.unread or found.reason,
         who=found.who,
         ref=found.ref,
         from_code=found.from_code,

@@ -155,6 +155,14 @@ class DeployDisk:
     free_files: Count = 1 << 30
 
 
+class ClosedFolder(msgspec.Struct, frozen=True):
+    """A folder of releases (`name`) that cannot be written; `place` prevents it, `why` says how."""
+
+    name: Line
+    place: Line
+    why: Line
+
+
 @dataclass(frozen=True)
 class Migration:
     """A migration of the new code: the database's version after it, and its SQL."""
@@ -174,7 +182,8 @@ class DeployFacts:
     the new code had no access to the host when it was imported. `unit_user` is the unit's account
     ("" if unknown), which should be the `service_user`; `unit_problem` says why systemd would not
     start the `unit` again. `host` is the name in the inventory. The unit has been in its state,
-    `service`, for `service_for_s` seconds; None: not known.
+    `service`, for `service_for_s` seconds; None: not known. `closed` are the folders, in
+    `state_dir`, that the service account cannot write.
     """
 
     code: CheckoutFacts
@@ -192,6 +201,8 @@ class DeployFacts:
     missing_keys: tuple[Line, ...] = ()
     is_confined: bool = True
     snapshot: Text = "ok"
+    closed: tuple[ClosedFolder, ...] = ()
+    state_dir: Line = ""
     lock_owner: lock.Owner | None = None
     unit_user: Line = ""
     unit_problem: Line = ""
@@ -303,6 +314,7 @@ def _with_wanted(facts: DeployFacts, spec: HostSpec) -> DeployFacts:
         code=replace(facts.code, url=spec.deploy.code.url),
         lib=replace(facts.lib, url=spec.deploy.lib.url),
         service_user=spec.service_user,
+        state_dir=str(spec.state_dir),
         unit=spec.unit,
         host=spec.name,
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from opstasks.core.command import Command
 from opstasks.core.fields import Count
+from opstasks.deploy.onhost.fit import misfit
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 
@@ -29,11 +30,7 @@ class FitFacts(msgspec.Struct, frozen=True):
 
     def misfit(self) -> str:
         """Why the code cannot start with the database; "" if it can, or if that is not known."""
-        code, database = self.code_version, self.database_version
-        if code is None or database is None or code == database:
-            return ""
-        text = f"the code needs database version {code}, the database is at version {database}"
-        return f"{text}: the service cannot start"
+        return misfit(self.code_version, self.database_version)
 
 
 FIT = Program("opstasks.deploy.onhost.fit", FitRequest, FitFacts)

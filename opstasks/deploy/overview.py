@@ -151,6 +151,7 @@ RESULT_CELLS = {
     "rolled back": odd("rolled back"),
     "failed": bad("failed, undone"),
     "unfinished": bad("UNFINISHED"),
+    "unreadable": bad("UNREADABLE"),
 }
 
 
@@ -181,17 +182,22 @@ def _release_row(clock: Clock, host: str, item: Release) -> Sequence[object]:
         host,
         clock.text(item.started_at),
         item.from_name,
-        item.to_name,
+        item.id if item.unread else item.to_name,
         RESULT_CELLS.get(item.result, item.result),
         item.who,
         span_text(took_s) if is_long else "",
         f"{item.from_version} -> {item.to_version}" if item.to_version else "",
-        item.reason,
+        item.unread or item.reason,
     ]
 
 
 def _releases_closing(result: FleetResult[Releases]) -> Iterable[Line]:
     for host, found in result.values.items():
+        for item in found:
+            if item.unread:
+                yield [f"{host}  ", bad(item.problem)]
+        if any(item.unread for item in found):
+            yield [bold("  next:"), "  ", to_type(f"inv -H {host} doctor")]
         if any(item.is_unfinished for item in found):
             command = to_type(f"inv -H {host} deploy")
             yield [f"{host}  ", bad("UNFINISHED"), bold("  next:"), "  ", command]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from opstasks.core.formats import size_text
 from opstasks.core.hints import one_word
 from opstasks.core.lines import last_line
-from opstasks.deploy import source
-from opstasks.deploy.facts import CheckoutFacts, DeployDisk, DeployFacts, GitLock
+from opstasks.deploy import release, source
+from opstasks.deploy.facts import CheckoutFacts, ClosedFolder, DeployDisk, DeployFacts, GitLock
 from opstasks.deploy.release import Release
 from opstasks.primitives import systemd
 
@@ -40,6 +40,7 @@ def problems(facts: DeployFacts, restores: Release | None) -> tuple[DeployProble
     """All reasons against a deploy, or against a rollback that undoes the release `restores`."""
     found = [
         *_disk_problems(facts),  # first: a full disk also causes others
+        *_folder_problems(facts),
         *_source_problems(facts.code, facts.service_user, restores),
         *_source_problems(facts.lib, facts.service_user, restores),
         *checkout_problems(facts.host, facts.code, facts.service_user),
@@ -172,6 +173,33 @@ def _disk_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
             full.add(disk.device)
             what = WRITTEN.get(disk.kind, "it")
             yield DeployProblem(f"{text} for {what}", f"free space on the disk with {what}")
+
+
+def _folder_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
+    """Records that cannot be read, and folders that a release could not write to."""
+    for item in facts.releases:
+        if item.unread:
+            yield DeployProblem(
+                item.problem, release.unread_hint(facts.state_dir, facts.service_user, item)
+            )
+    # A place may be above all of them.
+    folders = {folder.place: folder for folder in facts.closed if facts.moves}
+    for folder in folders.values():
+        hint = folder_hint(facts.host, facts.state_dir, facts.service_user, folder)
+        yield DeployProblem(folder_text(facts.service_user, folder), hint)
+
+
+def folder_text(owner: str, folder: ClosedFolder) -> str:
+    """A folder of releases that the `owner` cannot write, for people."""
+    return f"{owner} cannot write to {folder.place}: {folder.why}"
+
+
+def folder_hint(host: str, state_dir: str, owner: str, folder: ClosedFolder) -> str:
+    """How to give a folder of releases back to its `owner`."""
+    if not f"{folder.place}/".startswith(f"{state_dir}/"):
+        return f"inv -H {host} manage"
+    # The host says its name: only the last part gets into a line to paste.
+    return release.closed_hint(state_dir, owner, folder.name.rpartition("/")[2], folder.why)
 
 
 def _lack(disk: DeployDisk, database_bytes: int) -> str:

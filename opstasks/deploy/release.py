@@ -16,10 +16,13 @@ from opstasks.core.command import Command
 from opstasks.core.errors import Refused
 from opstasks.core.fields import Count, Line, Moment
 from opstasks.core.formats import minute_text
+from opstasks.core.hints import one_word
 from opstasks.core.result import Result
+from opstasks.deploy.onhost.record import DAMAGED, record_text
 from opstasks.fleet.host import Shell
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
+from opstasks.onhost.folder_rights import NO_FOLDER, READ_ONLY
 
 # More than people read; an unfinished release is listed however old it is.
 MOST_RELEASES = 200
@@ -61,7 +64,8 @@ class Release:
     """The record of a release; `started_at` and `finished_at` are in seconds since the epoch, or 0.
 
     `kind` is deploy or rollback, `step` the last step that was reached, `how` what happened to
-    the database.
+    the database. `unread` says why its record cannot be used ("" if it can): the other values are
+    empty then, and it may be unfinished. With an `id` of "", it stands for all records.
     """
 
     id: Line
@@ -85,15 +89,21 @@ class Release:
     started_at: Moment = 0.0
     finished_at: Moment = 0.0
     rolling_back: bool = False
+    unread: Line = ""
 
     @property
     def is_unfinished(self) -> bool:
         """Whether its client disappeared before the end."""
-        return not self.outcome
+        return not self.outcome and not self.unread
 
     @property
     def result(self) -> str:
-        """How it ended: deployed, rolled back (by a person), failed (undone), or unfinished."""
+        """How it ended: deployed, rolled back (by a person), failed (undone), unfinished.
+
+        It is "unreadable" if its record cannot be used.
+        """
+        if self.unread:
+            return "unreadable"
         if not self.outcome:
             return "unfinished"
         if self.outcome == "rolled back":
@@ -109,6 +119,13 @@ class Release:
     def describe(self) -> str:
         """For people: ``v2.71.0 -> v2.73.0, alice@laptop, 2024-05-01 10:00 UTC``."""
         return f"{self.from_name} to {self.to_name}, {self.who}, {self.when()}"
+
+    @property
+    def problem(self) -> str:
+        """Why nothing may be deployed or started; "" if it has ended."""
+        if self.unread:
+            return f"{record_text(self.id)} cannot be read: {self.unread}"
+        return f"release {self.describe()} is unfinished" if self.is_unfinished else ""
 
 
 class ReleasesRequest(msgspec.Struct, frozen=True):
@@ -148,19 +165,49 @@ def unfinished(releases: Iterable[Release]) -> Release | None:
     return next((release for release in releases if release.is_unfinished), None)
 
 
+def blocking(releases: Iterable[Release]) -> Release | None:
+    """The newest release that is unfinished, or else one that may be: it cannot be read."""
+    found = list(releases)
+    return unfinished(found) or next((release for release in found if release.unread), None)
+
+
+def refuse_blocking(spec: HostSpec, releases: Iterable[Release], hint: str) -> None:
+    """Raise Refused while a release is unfinished, or may be; `hint` is about an unfinished one."""
+    if found := blocking(releases):
+        if found.unread:
+            hint = unread_hint(str(spec.state_dir), spec.service_user, found)
+        raise Refused(found.problem, host=spec.name, hint=hint)
+
+
 def refuse_half_way(shell: Shell) -> None:
     """Raise Refused while a release is unfinished; call it before starting the service.
 
     Code and database of an unfinished release may be incompatible. The caller must have the lock.
     """
     host = shell.host
-    found = unfinished(list_releases(shell))
-    if found:
-        raise Refused(
-            f"release {found.describe()} is unfinished",
-            host=host.name,
-            hint=f"inv -H {host.name} deploy; it finishes it or goes back",
-        )
+    hint = f"inv -H {host.name} deploy; it finishes it or goes back"
+    refuse_blocking(host.spec, list_releases(shell), hint)
+
+
+def unread_hint(state_dir: str, owner: str, found: Release) -> str:
+    """What to do about a record that cannot be used; `owner` is the service account."""
+    place = f"{state_dir}/releases"
+    if found.unread == DAMAGED:
+        # The host says its name: only that gets into a line to paste.
+        record = f"{place}/{found.id.rpartition('/')[2]}.json"
+        return f"look at it; to go on without it: mv {one_word(record)} {one_word(record + '.bad')}"
+    return closed_hint(state_dir, owner, "releases", found.unread)
+
+
+def closed_hint(state_dir: str, owner: str, name: str, why: str) -> str:
+    """What to do about a folder of releases that the `owner` cannot use; `why` is the host's."""
+    place = f"{state_dir}/{name}"
+    if why == READ_ONLY:
+        return "find out why the disk is read-only: dmesg"
+    if why == NO_FOLDER:
+        return f"look at it, then: mv {one_word(place)} {one_word(place + '.old')}"
+    folder = one_word(state_dir)
+    return f"as root: chown -R {one_word(owner)}: {folder}; chmod -R u+rwX {folder}"
 
 
 def spec_for(host: HostSpec, *, watch_s: float, **values: Any) -> ReleaseSpec:

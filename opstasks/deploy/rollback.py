@@ -24,7 +24,8 @@ class RollbackFacts:
 def inspect(host: Host) -> RollbackFacts:
     """Inspect a host in two round trips; raises Refused when it has no release to go back to."""
     releases = release.list_releases(host.service)
-    _refuse_unfinished(host, releases)
+    hint = f"inv -H {host.name} deploy --unfinished back"
+    release.refuse_blocking(host.spec, releases, hint)
     last = undoable(releases)
     if last is None:
         raise Refused(
@@ -66,13 +67,3 @@ def undoable(releases: Sequence[Release]) -> Release | None:
         else:
             return item
     return None
-
-
-def _refuse_unfinished(host: Host, releases: Sequence[Release]) -> None:
-    found = release.unfinished(releases)
-    if found:
-        raise Refused(
-            f"release {found.describe()} is unfinished",
-            host=host.name,
-            hint=f"inv -H {host.name} deploy --unfinished back",
-        )

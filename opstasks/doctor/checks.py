@@ -277,13 +277,16 @@ def _holders(spec: HostSpec, result: Result) -> DoctorFinding:
 
 
 def _release(spec: HostSpec, result: Result) -> DoctorFinding:
-    """An unfinished release: it blocks the start of the service, and the end of a reboot."""
+    """A release that is, or may be, unfinished: it blocks the service's start, and a reboot."""
     try:
-        found = release.unfinished(release.parse_releases(result, spec.name))
+        found = release.blocking(release.parse_releases(result, spec.name))
     except OpsError as error:
         return DoctorFinding("release", False, error.message, f"ls -l {spec.state_dir}/releases")
-    text = f"{found.describe()} is unfinished" if found else "none is unfinished"
-    return DoctorFinding("release", found is None, text, f"inv -H {spec.name} deploy")
+    hint = f"inv -H {spec.name} deploy"
+    if found and found.unread:
+        hint = release.unread_hint(spec.state_dir, spec.service_user, found)
+    text = found.problem if found else "none is unfinished"
+    return DoctorFinding("release", found is None, text, hint)
 
 
 def _present(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:
@@ -298,6 +301,10 @@ def _present(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:
             yield DoctorFinding(f"git in {path}", False, text, hint)
         if not texts:
             yield DoctorFinding(f"git in {path}", True, "can read and change it")
+    for text, hint in present.folder_findings(spec, facts).items():
+        yield DoctorFinding("files of releases", False, text, hint)
+    if not facts.closed:
+        yield DoctorFinding("files of releases", True, "writable")
     closed = facts.not_writable
     yield DoctorFinding(
         "database rights", not closed, closed or "writable", present.rights_hint(spec)

@@ -127,8 +127,10 @@ def was_killed(done: subprocess.CompletedProcess[str]) -> bool:
 
 def failure(reason: str, done: subprocess.CompletedProcess[str]) -> HostFailure:
     """The error for a command that failed, with its last lines."""
+    from opstasks.onhost.disk_errors import cause_in  # a good answer does not need it
+
     detail = "\n".join(said(done)[-LAST_LINES:])
-    return HostFailure(reason, detail, KILLED if was_killed(done) else "")
+    return HostFailure(reason, detail, KILLED if was_killed(done) else cause_in(detail))
 
 
 def required(reason: str, *args: str, **options: Any) -> str:

@@ -7,6 +7,11 @@ from pathlib import Path
 from opstasks.onhost.mounts import plain
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# What programs say, by cause: those of the C library, and sqlite.
+SAID = {
+    "full": ("No space left on device", "Disk quota exceeded", "database or disk is full"),
+    "read-only": ("Read-only file system",),
+}
 # File systems that answer at once: a network may not.
 LOCAL = ("btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "vfat", "xfs", "zfs")
 # More full file systems are not named.
@@ -25,10 +30,16 @@ def explained(error: OSError) -> str:
 def cause_of(error: BaseException | None) -> str:
     """A word for the client, which chooses the hint: "full", "read-only", or ""."""
     if not isinstance(error, OSError):
-        return ""
+        return cause_in(str(error))  # of sqlite
     if error.errno in NO_ROOM:
         return "full"
     return "read-only" if error.errno == errno.EROFS else ""
+
+
+def cause_in(text: str) -> str:
+    """The same word for what a program printed; "" if its text does not say it."""
+    found = (cause for cause, texts in SAID.items() if any(part in text for part in texts))
+    return next(found, "")
 
 
 def full_file_systems() -> list[str]:

@@ -90,6 +90,11 @@ def done_by_hand(unit: str, first: State, now: State) -> str:
     return ""
 
 
+def started(unit: str, now: State) -> str:
+    """When a unit was started that had been stopped, and by whom, for people."""
+    return f"{unit} was started{_when(now, 'ActiveEnterTimestamp')} (by root, or by a boot)"
+
+
 def ending(now: State) -> str:
     """How the unit's process ended, for people; "" if that is not known."""
     code, status = now.get("ExecMainCode"), _number(now, "ExecMainStatus")
@@ -112,9 +117,12 @@ def _was_asked_to_stop(first: State, now: State) -> bool:
 
 def _at(now: State, name: str) -> str:
     """When, and how: only root may ask systemd to change a unit of the system."""
+    return f"{_when(now, name)} (systemctl, by root)"
+
+
+def _when(now: State, name: str) -> str:
     words = now.get(name, "").split()
-    when = f" at {words[2]} {words[3]}" if len(words) == 4 else ""
-    return f"{when} (systemctl, by root)"
+    return f" at {words[2]} {words[3]}" if len(words) == 4 else ""
 
 
 def _number(state: State, name: str) -> int:

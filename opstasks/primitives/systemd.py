@@ -54,16 +54,17 @@ def start_hint(unit: str, load: str) -> str:
     return "`manage` installs it" if load == "not-found" else f"systemctl status {name}"
 
 
-def hint_for(unit: str, problem: str) -> str:
+def hint_for(unit: str, problem: str, otherwise: str = "") -> str:
     """What a person does about a host's reason why it would not start a unit, or one it needs.
 
-    The host's words are only compared: they must not get into a hint.
+    The host's words are only compared: they must not get into a hint. `otherwise` is the hint for
+    another reason.
     """
     for name in (unit, f"{unit}-network.service"):
         for load in unit_state.BAD_LOADS:
             if unit_state.start_problem(name, load) == problem:
                 return start_hint(name, load)
-    return f"systemctl status {one_word(unit)}"
+    return otherwise or f"systemctl status {one_word(unit)}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from opstasks.core.formats import span_text
 from opstasks.core.hints import one_word
-from opstasks.deploy.release import Release, unfinished
+from opstasks.deploy.release import Release, blocking
 from opstasks.fleet import lock
 from opstasks.jobs import disks
 from opstasks.jobs.find import is_id
@@ -92,8 +92,14 @@ def undo_of(releases: Sequence[Release], host: str, now_at: float) -> str:
 def of_releases(
     releases: Sequence[Release], owner: lock.Owner | None, host: str, now_at: float
 ) -> list[Concern]:
-    """An unfinished release, unless a person is working on it; one that was undone today."""
-    found = unfinished(releases)
+    """An unfinished release, unless a person is working on it; one that was undone today.
+
+    A record that cannot be read may be of an unfinished one.
+    """
+    found = blocking(releases)
+    if found and found.unread:
+        look, go_on = inv(host, "deploy.releases"), inv(host, "doctor")
+        return [Concern("failed", found.problem, look, next=go_on)]
     if found and owner is None:
         age = span_text(now_at - found.started_at)
         text = f"{found.kind} from {found.from_name} to {found.to_name} by {found.who}, {age} ago"

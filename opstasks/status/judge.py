@@ -118,9 +118,9 @@ def _next(maintenance: Maintenance) -> NextWork | None:
 
 
 def _last_release(releases: Sequence[Release]) -> LastRelease | None:
-    if not releases:
+    last = next((release for release in releases if not release.unread), None)
+    if last is None:
         return None
-    last = releases[0]
     return LastRelease(
         last.kind,
         last.outcome,

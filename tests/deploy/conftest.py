@@ -2,7 +2,7 @@
 
 import pytest
 
-from opstasks.deploy.onhost import database, jobs, seen, steps
+from opstasks.deploy.onhost import database, jobs, seen, service, steps
 from tests.deploy.deploy_help import git
 
 
@@ -20,6 +20,10 @@ def release_spec(tmp_path):
         "config_dir": str(tmp_path),
         "database": str(tmp_path / "db.sqlite"),
         "unit": "jobrunner",
+        "from_code": "1" * 40,
+        "to_code": "2" * 40,
+        "from_lib": "3" * 40,
+        "to_lib": "4" * 40,
         "from_name": "v1",
         "to_name": "v2",
         "keep_snapshots": 2,
@@ -50,8 +54,13 @@ def release(release_spec, tmp_path, monkeypatch, reads_all):
     monkeypatch.setattr(steps, "job_containers", list)
     monkeypatch.setattr(jobs, "job_containers", list)
     monkeypatch.setattr(steps, "exceptions_now", lambda spec: [])
-    for module in (steps, seen):
-        monkeypatch.setattr(module, "unit_state", lambda spec: {"ActiveState": "inactive"})
+    for module, name in (
+        (steps, "unit_state"),
+        (seen, "unit_state"),
+        (steps, "settled_state"),
+        (service, "settled_state"),
+    ):
+        monkeypatch.setattr(module, name, lambda spec: {"ActiveState": "inactive"})
     return spec
 
 

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import time
 
-from opstasks.deploy.onhost.record import record_path
+from opstasks.deploy.onhost.record import COMMITS, record_path
 
 OLD = "CREATE TABLE job (id TEXT PRIMARY KEY, state TEXT, note TEXT)"
 MIGRATED = "ALTER TABLE job ADD COLUMN extra TEXT; PRAGMA user_version = 2;"
@@ -77,4 +77,9 @@ def record(spec, id, **values):
     """Write the record of a release."""
     path = record_path({**spec, "id": id})
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"id": id, **values}))
+    path.write_text(json.dumps({"id": id, **commits(spec), **values}))
+
+
+def commits(spec):
+    """What each record has of its release: where it moves code and dependencies."""
+    return {key: spec[key] for key in COMMITS}

@@ -159,10 +159,56 @@ def test_no_step_says_start_when_the_service_stays_stopped(tpp, monkeypatch):
     said = []
     monkeypatch.setattr(tpp, "step", lambda text, *_: said.append(text))
     stopped = StepAnswer(0, "", now=replace_state(AT_V2, service="stopped"))
-    expect_steps(tpp, **{**GOOD, "begin": StepAnswer(0, "", serves=False), "finish": stopped})
+    idle = StepAnswer(0, "", serves=False)
+    expect_steps(tpp, **{**GOOD, "begin": idle, "switch": idle, "finish": stopped})
     assert apply.apply(tpp, make_plan(FACTS)).now.service == "stopped"
     assert "leave the service stopped, as it was before" in said
     assert not any("start the service" in text for text in said)
+
+
+def test_a_service_that_somebody_starts_meanwhile_is_started_and_watched(tpp):
+    note = "jobrunner was started at 02:14:07 UTC"
+    begun = StepAnswer(0, "", serves=False)
+    moved = StepAnswer(2, "", notes=(note,), serves=True)
+    expect_steps(tpp, **{**GOOD, "begin": begun, "switch": moved})
+    assert note in apply.apply(tpp, make_plan(FACTS)).notes
+    assert "start the service and watch it" in tpp.steps
+
+
+def test_a_restart_is_named_by_what_is_there_afterwards(tpp):
+    """Somebody may have moved the checkout while the service was restarted."""
+    there = replace_state(AT_V1, code="9" * 40, database_version=3)
+    stay = replace(SPEC, to_code="a" * 40, watch_s=3)
+    expect_steps(tpp, stay, "deploy.restart", restart=StepAnswer(0, "", now=there))
+    plan = make_plan(
+        replace(STAY, code=replace(STAY.code, target_name="v2")), restart=True, watch_s=3
+    )
+    result = apply.apply(tpp, plan)
+    assert (result.to_name, result.database_version) == ("9" * 10, 3)
+
+
+def test_a_refused_restart_leads_to_the_new_plan(tpp):
+    stay = replace(SPEC, to_code="a" * 40, watch_s=3)
+    text = "/code was moved to 9999999999 after the plan was shown"
+    expect_steps(tpp, stay, "deploy.restart", restart=refused(text))
+    plan = make_plan(
+        replace(STAY, code=replace(STAY.code, target_name="v2")), restart=True, watch_s=3
+    )
+    with pytest.raises(Refused, match="was moved to") as caught:
+        apply.apply(tpp, plan)
+    assert caught.value.hint == "inv -H tpp deploy"
+
+
+@pytest.mark.parametrize(
+    ("cause", "hint"), [("full", "free some space"), ("read-only", "dmesg"), ("", "logs --since")]
+)
+def test_a_deploy_that_a_disk_stopped_says_what_helps_with_the_disk(tpp, cause, hint):
+    text = json.dumps({"failed": {"reason": "it broke", "cause": cause}})
+    expect_steps(tpp, **until("begin", Reply(out=text)))
+    expect_roll_back(tpp, "it broke")
+    with pytest.raises(VerifyFailed, match="it broke") as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert hint in caught.value.hint
 
 
 def test_the_error_keeps_the_hosts_traceback(tpp):

@@ -138,7 +138,10 @@ def test_a_killed_process_is_reported_as_killed(host, deploy):
     check_claims(host, found["error"]["now"])
 
 
-def test_a_service_started_by_hand_while_it_moves_runs_the_new_code(host, deploy):
+@pytest.mark.parametrize("before", ["up", "stopped"])
+def test_a_service_started_by_hand_while_it_moves_runs_the_new_code(host, deploy, before):
+    if before == "stopped":
+        host.sh("systemctl stop jobrunner")
     host.sh(f"printf '{SLOW_GIT}' >{GIT}; chmod 755 {GIT}")
     try:
         thread = at("moving", host, "systemctl start jobrunner", after_s=0)
@@ -147,9 +150,11 @@ def test_a_service_started_by_hand_while_it_moves_runs_the_new_code(host, deploy
     finally:
         host.sh(f"rm -f {GIT}")
     assert code == 0, found
-    assert any("somebody started jobrunner while" in note for note in found["value"]["notes"])
+    notes = "; ".join(found["value"]["notes"])
+    assert "somebody started jobrunner while" in notes
+    assert ("UTC (by root, or by a boot) after the release began" in notes) == (before == "stopped")
     check_claims(host, found["value"]["now"])
-    assert (host.code, host.version) == ("v2.73.0", 3)
+    assert (host.code, host.version, host.serving) == ("v2.73.0", 3, True)
     started_at = int(host.sh(f"stat -c %Y /proc/{host.main_pid}"))
     assert started_at >= int(host.sh(f"stat -c %Y {CODE}/.git/HEAD"))
 
@@ -319,6 +324,7 @@ def test_no_part_of_a_snapshot_stays_on_a_full_disk(host, deploy):
     finally:
         host.sh(f"umount {folder}")
     assert code == 1, found
+    assert found["error"]["hint"].startswith("free some space there")
     assert left == ""
     assert (host.code, host.version, host.serving) == ("v2.71.0", 1, True)
     check_claims(host, found["error"]["now"])

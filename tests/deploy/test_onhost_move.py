@@ -125,6 +125,43 @@ def test_edits_during_the_watch_are_kept_as_a_patch(moving, tmp_path, monkeypatc
     assert (code / "changes").read_text() == "by hand\n"
 
 
+SHORTER = {
+    "emptied": lambda place: place.write_text(""),
+    "shortened": lambda place: place.write_text("ne"),
+    "made a program": lambda place: place.chmod(0o755),
+}
+
+
+@pytest.mark.parametrize("edit", SHORTER)
+@pytest.mark.parametrize("step", ["moving", "starting"])
+def test_a_file_that_a_person_shortened_is_kept(moving, tmp_path, monkeypatch, edit, step):
+    """Its content is the beginning of a commit's, but git had finished."""
+    code = tmp_path / "code"
+    switched(monkeypatch, moving)
+    steps.write_record(moving, step=step)
+    SHORTER[edit](code / "changes")
+    before = ((code / "changes").read_text(), (code / "changes").stat().st_mode)
+    how = steps.roll_back({**moving, "reason": "it crashed"})["how"]
+    assert f"1 file changed by hand in {code}: kept in" in how
+    (patch,) = patches(moving)
+    git("checkout", "-q", "--detach", moving["to_code"], cwd=code)
+    git("apply", str(tmp_path / "opstasks" / "kept" / patch), cwd=code)
+    assert ((code / "changes").read_text(), (code / "changes").stat().st_mode) == before
+
+
+def test_a_file_that_no_move_writes_is_an_edit_also_after_an_interruption(moving, tmp_path):
+    code = tmp_path / "code"
+    (code / "stays").write_text("")
+    (code / "changes").write_text("ne")
+    (code / ".git" / "index.lock").write_text("")
+    steps.write_record(moving, step="moving")
+    how = steps.roll_back({**moving, "reason": "its client disappeared"})["how"]
+    assert f"1 file changed by hand in {code}: kept in" in how
+    (patch,) = patches(moving)
+    assert "stays" in (tmp_path / "opstasks" / "kept" / patch).read_text()
+    assert (code / "stays").read_text() == "1\n"
+
+
 def test_an_ignored_file_that_a_release_would_overwrite_is_kept(moving, tmp_path, monkeypatch):
     (tmp_path / "code" / "local.env").write_text("ours\n")
     how = switched(monkeypatch, moving)["how"]
@@ -175,7 +212,7 @@ def test_edits_are_kept_again_under_another_name(moving, tmp_path, monkeypatch):
     switched(monkeypatch, moving)
     for text in ("one\n", "two\n"):
         (tmp_path / "code" / "changes").write_text(text)
-        move.move_all(moving)
+        move.move_all(moving, read_record(moving))
     first = f"{moving['id']}-code.patch"
     assert patches(moving) == [first.replace(".patch", "-2.patch"), first]
 
@@ -241,8 +278,8 @@ def test_a_lock_of_a_killed_git_has_no_holder_and_is_cleared(moving, tmp_path, n
 def test_an_edit_in_the_moment_before_gits_checkout_is_kept_as_well(moving, tmp_path, monkeypatch):
     code, real, seen = tmp_path / "code", move.keep, []
 
-    def keep(path, *rest):
-        found = real(path, *rest)
+    def keep(path, *rest, **options):
+        found = real(path, *rest, **options)
         if path == str(code) and not seen:
             seen.append(path)
             (code / "changes").write_text("by hand\n")

@@ -5,12 +5,16 @@ import os
 
 import pytest
 
+from opstasks.core.errors import Refused
 from opstasks.core.result import Result
-from opstasks.deploy.onhost.record import record_path, snapshot_path, write_record
+from opstasks.deploy import release as client_release
+from opstasks.deploy.onhost import record as onhost_record
+from opstasks.deploy.onhost.record import KEPT, record_path, snapshot_path, write_record
 from opstasks.deploy.onhost.releases import main
 from opstasks.deploy.onhost.snapshots import prune
-from opstasks.deploy.release import RELEASES
-from tests.deploy.deploy_help import record
+from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer
+from tests.deploy.deploy_help import commits, record
+from tests.fake_host import ANY
 
 
 def snapshots(release_spec, *names):
@@ -54,12 +58,11 @@ def test_snapshots_of_this_and_unfinished_releases_are_kept(release_spec):
 
 
 def test_a_record_is_always_complete(release_spec):
-    write_record(release_spec, id=release_spec["id"], step="begun")
+    write_record(release_spec, step="begun", containers=["os-job-a"])
     write_record(release_spec, step="moved")
-    assert json.loads(record_path(release_spec).read_text()) == {
-        "id": release_spec["id"],
-        "step": "moved",
-    }
+    found = json.loads(record_path(release_spec).read_text())
+    assert found.items() >= {key: release_spec[key] for key in KEPT}.items()
+    assert (found["step"], found["outcome"], found["containers"]) == ("moved", "", ["os-job-a"])
     assert [path.name for path in record_path(release_spec).parent.iterdir()] == [
         f"{release_spec['id']}.json"
     ]
@@ -88,11 +91,90 @@ def test_a_host_without_releases_lists_none(release_spec):
     assert listed(release_spec) == ()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7"])
-def test_a_file_that_is_not_a_record_is_left_out(release_spec, text):
+NO_RECORDS = ["", "{", "[]", "null", "7", "{}", '{"step": "moved"}', '{"outcome": 7}', "\xff\0"]
+
+
+@pytest.mark.parametrize("text", NO_RECORDS)
+def test_a_file_that_is_not_a_record_is_listed_as_that(release_spec, text):
     record(release_spec, "good", started=1, outcome="deployed")
-    record_path({**release_spec, "id": "bad"}).write_text(text)
-    assert [item.id for item in listed(release_spec)] == ["good"]
+    record_path({**release_spec, "id": "bad"}).write_text(text, "latin-1")
+    for limit in (1, 200):
+        good, bad = listed(release_spec, limit)
+        assert (good.id, good.unread) == ("good", "")
+        assert (bad.id, bad.unread, bad.is_unfinished) == ("bad", "it is damaged", False)
+    assert bad.problem == "the record of release bad cannot be read: it is damaged"
+
+
+ODD_FILES = {
+    "folder": lambda place: place.mkdir(),
+    "link": lambda place: place.symlink_to("/etc/hostname"),
+    "link to nothing": lambda place: place.symlink_to("nowhere"),
+    "pipe": lambda place: os.mkfifo(place),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_something_else_in_place_of_a_record_is_listed_as_that(release_spec, kind):
+    place = record_path(release_spec)
+    place.parent.mkdir(parents=True)
+    ODD_FILES[kind](place)
+    assert [item.unread for item in listed(release_spec)] == ["it is damaged"]
+
+
+def closed_to_us(path, **options):
+    raise PermissionError(13, "Permission denied", path)
+
+
+def test_a_record_of_root_is_listed_with_the_reason(release_spec, monkeypatch):
+    record(release_spec, "r1", outcome="")
+    monkeypatch.setattr(onhost_record, "read", closed_to_us)
+    (found,) = listed(release_spec)
+    assert found.problem == "the record of release r1 cannot be read: permission denied"
+    assert found.result == "unreadable"
+
+
+def test_a_folder_of_records_that_is_no_folder_is_listed_as_that(release_spec, tmp_path):
+    (tmp_path / "opstasks").mkdir()
+    (tmp_path / "opstasks" / "releases").write_text("")
+    (found,) = listed(release_spec)
+    assert found.problem == "the folder of release records cannot be read: it is not a folder"
+
+
+@pytest.mark.parametrize(
+    ("unread", "hint"),
+    [
+        ("it is damaged", "mv /s/releases/r1.json /s/releases/r1.json.bad"),
+        ("it is not a folder", "mv /s/releases /s/releases.old"),
+        ("permission denied", "as root: chown -R opensafely: /s; chmod -R u+rwX /s"),
+    ],
+)
+def test_the_hint_fits_the_reason_why_a_record_cannot_be_read(unread, hint):
+    assert hint in client_release.unread_hint("/s", "opensafely", Release("../r1", unread=unread))
+
+
+def test_an_unfinished_release_comes_before_one_that_cannot_be_read():
+    unread, begun, ended = Release("a", unread="x"), Release("b"), Release("c", outcome="deployed")
+    assert client_release.blocking([ended, unread, begun]) == begun
+    assert client_release.blocking([ended, unread]) == unread
+    assert client_release.blocking([ended]) is None
+
+
+def test_nothing_starts_beside_a_record_that_cannot_be_read(fake_host):
+    host = fake_host()
+    answer = ReleasesAnswer((Release("r1", unread="it is damaged"),))
+    host.expect(RELEASES, ANY, answer)
+    with pytest.raises(Refused, match="the record of release r1 cannot be read") as caught:
+        client_release.refuse_half_way(host.service)
+    assert "/releases/r1.json.bad" in caught.value.hint
+
+
+def test_the_snapshot_of_a_record_that_cannot_be_read_is_kept(release_spec):
+    folder = snapshots(release_spec, "bad.sqlite", "a.sqlite", "b.sqlite", "c.sqlite")
+    record_path({**release_spec, "id": "bad"}).parent.mkdir(parents=True)
+    record_path({**release_spec, "id": "bad"}).write_text("")
+    record(release_spec, "a", outcome="rolled back", started="yesterday")
+    assert prune(release_spec) == ["a"]
+    assert (folder / "bad.sqlite").exists()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +191,6 @@ def test_a_file_that_is_not_a_record_is_left_out(release_spec, text):
 def test_invalid_values_do_not_hide_an_unfinished_release(release_spec, odd):
     path = record_path({**release_spec, "id": "r1"})
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"outcome": "", **odd}))
+    path.write_text(json.dumps({"outcome": "", **commits(release_spec), **odd}))
     (found,) = listed(release_spec)
     assert (found.id, found.is_unfinished) == ("r1", True)

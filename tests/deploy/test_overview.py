@@ -178,6 +178,16 @@ def test_a_release_says_how_it_ended(kind, outcome, word):
     assert row.split(maxsplit=3)[3].strip().startswith(word)
 
 
+def test_a_record_that_cannot_be_read_has_a_row_and_a_next_step():
+    found = releases((*RELEASES, Release("r9", unread="it is damaged")), width=200)
+    (row,) = [line for line in found if "UNREADABLE" in line]
+    assert "r9" in row
+    assert "it is damaged" in row
+    text = "\n".join(found)
+    assert "the record of release r9 cannot be read: it is damaged" in text
+    assert "next:  inv -H sandbox-1 doctor" in text
+
+
 def test_no_release_is_said_with_the_number_of_hosts():
     assert releases(()) == ["nothing was deployed yet on 1 host"]
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from opstasks.deploy.facts import DeployDatabase, DeployDisk, Dirt, GitLock
+from opstasks.deploy.facts import ClosedFolder, DeployDatabase, DeployDisk, Dirt, GitLock
 from opstasks.deploy.plan import make_plan
+from opstasks.deploy.release import Release
 from opstasks.deploy.source import CheckoutSource
 from opstasks.fleet.lock import Owner
 from tests.deploy.facts_help import CODE, FACTS, LIB, RECORD, STAY
@@ -66,6 +67,37 @@ def test_each_problem_forbids_a_deploy(change, word):
     assert len(problems) == 1
     assert word in problems[0].text
     assert problems[0].hint
+
+
+UNREAD = Release("r1", unread="permission denied")
+
+
+@pytest.mark.parametrize("plan", [FACTS, STAY], ids=["moves", "stays"])
+def test_a_record_that_cannot_be_read_forbids_a_deploy(plan):
+    facts = replace(plan, releases=(UNREAD,), service_user="opensafely", state_dir="/s")
+    (problem,) = make_plan(facts, restart=True).problems
+    assert problem.text == "the record of release r1 cannot be read: permission denied"
+    assert problem.hint == "as root: chown -R opensafely: /s; chmod -R u+rwX /s"
+    assert facts.unfinished is None
+
+
+@pytest.mark.parametrize(
+    ("place", "why", "hint"),
+    [
+        ("/s/kept", "it belongs to root", "as root: chown -R opensafely: /s; chmod -R u+rwX /s"),
+        ("/s/kept", "it is not a folder", "look at it, then: mv /s/kept /s/kept.old"),
+        ("/s", "its file system is read-only", "find out why the disk is read-only: dmesg"),
+        ("/home", "it belongs to root", "inv -H tpp manage"),
+    ],
+)
+def test_a_folder_that_a_release_cannot_write_forbids_a_move(place, why, hint):
+    names = ("kept", "snapshots") if place != "/s/kept" else ("kept",)
+    closed = tuple(ClosedFolder(name, place, why) for name in names)
+    about = {"closed": closed, "service_user": "opensafely", "state_dir": "/s", "host": "tpp"}
+    (problem,) = make_plan(replace(FACTS, **about)).problems
+    assert problem.text == f"opensafely cannot write to {place}: {why}"
+    assert problem.hint == hint
+    assert make_plan(replace(STAY, **about)).problems == ()
 
 
 def test_only_problems_in_the_release_are_in_release():

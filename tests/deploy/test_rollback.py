@@ -88,6 +88,13 @@ def test_a_rollback_is_refused_while_a_release_is_unfinished(fake_host):
     assert caught.value.hint == "inv -H tpp deploy --unfinished back"
 
 
+def test_a_rollback_is_refused_beside_a_record_that_cannot_be_read(fake_host):
+    tpp = tpp_with(fake_host, DEPLOYED, Release("r9", unread="permission denied"))
+    with pytest.raises(Refused, match="the record of release r9 cannot be read") as caught:
+        rollback.inspect(tpp)
+    assert caught.value.hint.startswith("as root: chown -R opensafely: ")
+
+
 def test_a_rollback_is_refused_without_a_release_to_undo(fake_host):
     tpp = tpp_with(fake_host, replace(DEPLOYED, outcome="rolled back"))
     with pytest.raises(Refused, match="no release to go back to"):

@@ -326,6 +326,20 @@ def test_an_unfinished_release_is_found():
     assert judged(releases=[{**record, "outcome": "ok"}]) == []
 
 
+def test_a_record_that_cannot_be_read_is_found():
+    (check,) = judged(releases=[{"id": "r1", "unread": "permission denied"}])
+    assert check.text == "the record of release r1 cannot be read: permission denied"
+    assert check.hint.startswith(f"as root: chown -R opensafely: {SPEC.state_dir}")
+
+
+def test_a_folder_of_releases_that_cannot_be_written_is_found():
+    place = f"{SPEC.state_dir}/snapshots"
+    closed = [{"name": "snapshots", "place": place, "why": "it belongs to root"}]
+    (check,) = judged(present={"checkouts": {}, "closed": closed})
+    assert check.text == f"opensafely cannot write to {place}: it belongs to root"
+    assert check.hint.startswith(f"as root: chown -R opensafely: {SPEC.state_dir}")
+
+
 def test_releases_that_cannot_be_read_are_found():
     (check,) = judged(releases=[{"id": None}])
     assert check.name == "release"

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import sqlite3
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from opstasks.core.result import Result
 from opstasks.fleet.program import CAUSES
 from opstasks.locks.break_lock import STOP
 from opstasks.onhost import disk_errors
+from opstasks.onhost.commands import failure
 from opstasks.onhost.protocol import answer_to
 
 MOUNTS = (
@@ -83,3 +86,28 @@ def test_the_words_of_a_host_are_never_a_hint():
     with pytest.raises(ProgramFailed) as caught:
         STOP.decode(Result("x", 0, json.dumps(answer), ""), "tpp")
     assert caught.value.hint == "inv -H tpp doctor"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), "full"),
+        (sqlite3.OperationalError("database is locked"), ""),
+        (None, ""),
+    ],
+)
+def test_a_disk_that_fills_under_sqlite_has_the_same_cause(error, cause):
+    assert disk_errors.cause_of(error) == cause
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("fatal: unable to write file x: No space left on device", "full"),
+        ("error: unable to create file x: Read-only file system", "read-only"),
+        ("fatal: not a tree", ""),
+    ],
+)
+def test_a_program_that_says_why_it_could_not_write_has_that_cause(text, cause):
+    done = subprocess.CompletedProcess(("git",), 128, "", text)
+    assert failure("it failed", done).cause == cause

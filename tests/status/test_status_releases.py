@@ -28,6 +28,14 @@ def test_releases_that_cannot_be_read_are_a_problem_for_people():
     assert problem == f"releases: {ended}: python3: not found"
 
 
+def test_a_record_that_cannot_be_read_needs_a_person():
+    record = {"id": "r1", "unread": "permission denied"}
+    judged = judge(decoded(0, json.dumps({"ok": {"releases": [record]}})), 0.0)
+    (found,) = [one for one in judged.concerns if "record of release" in one.text]
+    assert found.text == "the record of release r1 cannot be read: permission denied"
+    assert (found.next, judged.last_release) == ("inv -H tpp doctor", None)
+
+
 def test_a_checkout_that_git_cannot_read_is_a_problem_in_its_words():
     words = "fatal: detected dubious ownership in repository\nTo add an exception, call"
     facts = decode(SPEC, results(release=Result("", 128, "", words)))

@@ -7,10 +7,8 @@ text.
 
 import contextlib
 import re
-import sqlite3
 from pathlib import Path
 
-from opstasks.onhost.database_values import open_read_only
 from opstasks.onhost.plain_text import text_of
 from opstasks.onhost.protocol import Answer, Request
 
@@ -29,6 +27,17 @@ def main(request: Request) -> Answer:
     }
 
 
+def misfit(code: int | None, database: int | None) -> str:
+    """Why code that needs one version cannot start with a database of another; "" if it can.
+
+    A version that is not known (None) is no reason.
+    """
+    if code is None or database is None or code == database:
+        return ""
+    text = f"the code needs database version {code}, the database is at version {database}"
+    return f"{text}: the service cannot start"
+
+
 def code_version(path: str) -> int | None:
     """The database version that code needs; None if its text does not show it."""
     found = MIGRATION.findall(text_of(f"{path}/{MODELS}") or "")
@@ -37,6 +46,11 @@ def code_version(path: str) -> int | None:
 
 def database_version(path: str) -> int | None:
     """The version of a database; None if it cannot be read now: other checks say why."""
+    # The client imports this module, too.
+    import sqlite3
+
+    from opstasks.onhost.database_values import open_read_only
+
     try:
         with contextlib.closing(open_read_only(Path(path), LOCKED_S)) as connection:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]

@@ -39,10 +39,15 @@ def refuse(path: str, wait_s: float = WAIT_S) -> None:
         raise HostFailure(f"{lock['path']} is there, but no git: a git that was killed left it")
 
 
-def clear(path: str, wait_s: float = WAIT_S) -> None:
-    """Remove what our own killed git left; raise HostFailure when somebody's git is at work."""
-    for lock in free_of_others(path, wait_s):
+def clear(path: str, wait_s: float = WAIT_S) -> bool:
+    """Remove what our own killed git left; whether there was anything.
+
+    Raises HostFailure when somebody's git is at work.
+    """
+    found = free_of_others(path, wait_s)
+    for lock in found:
         Path(lock["path"]).unlink(missing_ok=True)
+    return bool(found)
 
 
 def free_of_others(path: str, wait_s: float) -> list[dict[str, str]]:

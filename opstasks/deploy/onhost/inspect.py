@@ -14,6 +14,7 @@ from typing import Any
 
 from opstasks.deploy.onhost.checkout_facts import checkout_facts, is_missing, source_facts
 from opstasks.deploy.onhost.code import code_facts
+from opstasks.deploy.onhost.record import closed_folders
 from opstasks.deploy.onhost.releases import newest
 from opstasks.deploy.onhost.service import unit_state
 from opstasks.onhost.commands import attempt
@@ -78,6 +79,7 @@ def host_facts(request: Request) -> dict[str, Any]:
         unit = unit_state(request)
     return {
         "disks": disks(request),
+        "closed": closed_folders(request["state_dir"]),
         "service": service_state(unit),
         "service_for_s": since_change_s(unit),
         "unit_loaded": unit.get("LoadState") == "loaded",

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from opstasks.deploy.onhost.database_read import job_ids
-from opstasks.deploy.onhost.record import ReleaseSpec, read_record, snapshot_path
+from opstasks.deploy.onhost.record import ReleaseSpec, begun_record, snapshot_path
 from opstasks.onhost.commands import required
 from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.database_values import line, open_read_only
@@ -53,7 +53,7 @@ def lost_containers(spec: ReleaseSpec) -> tuple[str, set[str]]:
     Raises sqlite3.Error.
     """
     try:
-        gone = set(read_record(spec)["containers"]) - set(job_containers())
+        gone = set(begun_record(spec)["containers"]) - set(job_containers())
         # A container that ended by itself still exists until the service has handled it.
         gone = {name for name in gone if not exists(name)}
     except HostFailure as error:

@@ -1,8 +1,8 @@
 """Runs on the host: keep what a forced checkout would throw away, as a patch.
 
 People edit files while a release is in progress. Content that is neither in the commit that comes
-nor in the one that goes is theirs, unless it is the beginning of a file that git did not finish.
-Without any, nothing is written to a disk: it may be full.
+nor in the one that goes is theirs. Only where a git was interrupted, the beginning of a file may be
+what git did not finish. Without any edit, nothing is written to a disk: it may be full.
 """
 
 import os
@@ -17,14 +17,17 @@ REASON = "cannot keep the hand edits of"
 MEMORY = "/dev/shm"  # noqa: S108 (for files of one account)
 
 
-def keep(path: str, commit: str, other: str, patch: Path) -> list[str]:
+def keep(path: str, commit: str, other: str, patch: Path, *, interrupted: bool) -> list[str]:
     """Save what a checkout of `commit` would discard; returns the names of the files.
 
-    `other` is the commit at the other end of the move. The patch is against the present commit, and
-    one with the name ``...-staged.patch`` has staged content that differs. Raises HostFailure and
-    OSError.
+    `other` is the commit at the other end of the move; `interrupted`: a git may have ended in the
+    middle of it. The patch is against the present commit, and one with the name
+    ``...-staged.patch`` has staged content that differs. Raises HostFailure and OSError.
     """
     lost = thrown_away(path, commit, other)
+    if interrupted:
+        unfinished = parts(path, lost, commit, other)
+        lost = [name for name in lost if name not in unfinished]
     if lost:
         patch.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         with OwnIndex(path, "HEAD") as index:
@@ -61,8 +64,7 @@ def thrown_away(path: str, commit: str, other: str) -> list[str]:
     known = same(path, commit) | same(path, other)
     # Going back removes what only the other commit has.
     touched = names_of(path, "ls-files") | in_the_way | (untracked & going)
-    there = [name for name in sorted(touched - known) if is_there(path, name)]
-    return [name for name in there if not is_part(path, name, commit, other)]
+    return [name for name in sorted(touched - known) if is_there(path, name)]
 
 
 def others(path: str) -> set[str]:
@@ -92,6 +94,15 @@ def is_there(path: str, name: str) -> bool:
     top, place = Path(path).resolve(), Path(name)
     is_straight = (top / place).parent.resolve() == top / place.parent
     return is_straight and os.path.lexists(top / place)
+
+
+def parts(path: str, names: list[str], commit: str, other: str) -> set[str]:
+    """The files that an interrupted move between two commits may have left unfinished."""
+    if not names:
+        return set()
+    # Git writes no other files.
+    differ = names_of(path, "diff-tree", "-r", "--no-renames", "--name-only", commit, other)
+    return {name for name in names if name in differ and is_part(path, name, commit, other)}
 
 
 def is_part(path: str, name: str, *commits: str) -> bool:

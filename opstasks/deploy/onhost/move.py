@@ -7,7 +7,7 @@ from opstasks.deploy.onhost import git_locks
 from opstasks.deploy.onhost.checkout import changed_files, changed_since, head, names_of, read
 from opstasks.deploy.onhost.database import unused
 from opstasks.deploy.onhost.kept_edits import keep
-from opstasks.deploy.onhost.record import ReleaseSpec
+from opstasks.deploy.onhost.record import Record, ReleaseSpec
 from opstasks.onhost.formats import plural
 from opstasks.onhost.protocol import HostFailure
 
@@ -22,17 +22,19 @@ def refuse_changed(spec: ReleaseSpec, wait_s: float = git_locks.WAIT_S) -> None:
             raise HostFailure(found)
 
 
-def move_all(spec: ReleaseSpec, *, back: bool = False) -> str:
+def move_all(spec: ReleaseSpec, record: Record, *, back: bool = False) -> str:
     """Move dependencies and code to the new commits, or back; says what was kept of hand edits.
 
-    It also finishes an interrupted move. Raises HostFailure and OSError.
+    It also finishes an interrupted move; `record` is the release's from before this step. Raises
+    HostFailure and OSError.
     """
     notes = []
     for name in CHECKOUTS:
         ends = [spec[f"{end}_{name}"] for end in ("from", "to")]
         there, left = ends if back else reversed(ends)
         patch = unused(Path(spec["state_dir"], "kept", f"{spec['id']}-{name}.patch"))
-        if kept := move(spec[name], there, left, patch):
+        interrupted = may_be_interrupted(spec, record, name)
+        if kept := move(spec[name], there, left, patch, interrupted=interrupted):
             files = plural(len(kept), "file")
             notes.append(f"{files} changed by hand in {spec[name]}: kept in {patch}")
         if back:
@@ -40,24 +42,33 @@ def move_all(spec: ReleaseSpec, *, back: bool = False) -> str:
     return "; ".join(notes)
 
 
-def move(path: str, commit: str, left: str, patch: Path) -> list[str]:
+def may_be_interrupted(spec: ReleaseSpec, record: Record, name: str) -> bool:
+    """Whether an earlier move of a checkout may have ended in the middle. Raises HostFailure."""
+    if record.get("rolling_back"):
+        return True
+    # Git names the commit last: then all its files are complete.
+    return bool(record["step"] == "moving" and head(spec[name]) != spec[f"to_{name}"])
+
+
+def move(path: str, commit: str, left: str, patch: Path, *, interrupted: bool = False) -> list[str]:
     """Check out a commit, from `left`; returns the files that were changed by hand.
 
-    These are kept in the patch. Without any, git itself refuses when one appears meanwhile. Raises
-    HostFailure and OSError.
+    These are kept in the patch. Without any, git itself refuses when one appears meanwhile.
+    `interrupted`: an earlier move may have ended in the middle. Raises HostFailure and OSError.
     """
-    git_locks.clear(path)
+    interrupted = git_locks.clear(path) or interrupted
     try:
-        return _move(path, commit, left, patch)
-    except HostFailure:
+        return _move(path, commit, left, patch, interrupted)
+    except HostFailure as error:
         if not changed_files(path):
             raise
-        return _move(path, commit, left, patch)  # somebody has just changed a file: keep it, too
+        # Somebody has just changed a file: keep it, too. A cause (a full disk) stopped git inside.
+        return _move(path, commit, left, patch, interrupted or bool(error.cause))
 
 
-def _move(path: str, commit: str, left: str, patch: Path) -> list[str]:
+def _move(path: str, commit: str, left: str, patch: Path, interrupted: bool) -> list[str]:
     changed = changed_files(path)
-    kept = keep(path, commit, left, patch)
+    kept = keep(path, commit, left, patch, interrupted=interrupted)
     if head(path) == commit and not changed:
         return kept
     options = ("--quiet", "--detach", *(["--force"] if changed or kept else []))

@@ -1,12 +1,12 @@
 """Runs on the host, as the service account: list the records of releases.
 
 The request: ``state_dir`` and ``limit``. The answer: ``{"releases": [...]}``, newest first, up to
-the limit, and every older one that is unfinished.
+the limit, and every older one that is unfinished or whose record cannot be read.
 """
 
 from typing import Any
 
-from opstasks.deploy.onhost.record import Record, records
+from opstasks.deploy.onhost.record import Record, read_all
 from opstasks.onhost.limits import LATEST_AT
 from opstasks.onhost.protocol import Answer, Request
 
@@ -39,10 +39,13 @@ def main(request: Request) -> Answer:
 def newest(state_dir: str, limit: int) -> list[dict[str, Any]]:
     """The newest releases, and all older ones that are unfinished, newest first.
 
-    Age is by this host's clock: the ids contain the time of the operator's clock.
+    Age is by this host's clock: the ids contain the time of the operator's clock. Those whose
+    record cannot be read are at the end: they have no age.
     """
-    found = [release_of(name, record) for name, record in records(state_dir).items()]
+    good, bad = read_all(state_dir)
+    found = [release_of(name, record) for name, record in good.items()]
     found.sort(key=lambda release: release["started_at"], reverse=True)
+    found += [{**release_of(name, {}), "unread": why} for name, why in bad.items()]
     return found[:limit] + [release for release in found[limit:] if not release["outcome"]]
 
 

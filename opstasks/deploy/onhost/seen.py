@@ -10,7 +10,7 @@ from typing import Any
 
 from opstasks.deploy.onhost.checkout import head
 from opstasks.deploy.onhost.database_read import version_and_schema
-from opstasks.deploy.onhost.record import ReleaseSpec, records
+from opstasks.deploy.onhost.record import ReleaseSpec, read_all
 from opstasks.deploy.onhost.service import unit_state
 from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.unit_state import service_state
@@ -26,7 +26,8 @@ def seen(spec: ReleaseSpec) -> dict[str, Any]:
             found[name] = head(spec[name])
     with contextlib.suppress(sqlite3.Error):
         found["database_version"] = version_and_schema(Path(spec["database"]))[0]
-    with contextlib.suppress(OSError):
-        begun = [id for id, record in records(spec["state_dir"]).items() if not record["outcome"]]
+    good, bad = read_all(spec["state_dir"])
+    begun = [id for id, record in good.items() if not record.get("outcome")]
+    if begun or not bad:  # one that cannot be read may be unfinished
         found["unfinished"] = max(begun, default="")
     return found

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from opstasks.deploy.onhost import service_log
-from opstasks.deploy.onhost.record import ReleaseSpec
+from opstasks.deploy.onhost.record import Record, ReleaseSpec
 from opstasks.deploy.onhost.service_log import NewLines
 from opstasks.onhost import unit_control
 from opstasks.onhost.protocol import HostFailure
@@ -16,7 +16,9 @@ from opstasks.onhost.unit_state import (
     done_by_hand,
     ending,
     is_serving,
+    is_wanted,
     same_process,
+    started,
 )
 
 # On a busy host, the service may log its start only after the watch.
@@ -37,6 +39,22 @@ class Watched(NamedTuple):
 def unit_state(spec: ReleaseSpec) -> dict[str, str]:
     """The unit's properties as systemd shows them. Raises HostFailure."""
     return unit_control.read(spec["unit"], f"{PROPERTIES},{MORE_PROPERTIES}")
+
+
+def settled_state(spec: ReleaseSpec) -> dict[str, str]:
+    """The unit's properties once a stop or a restart by a person has ended. Raises HostFailure."""
+    return settled(spec["unit"])
+
+
+def started_meanwhile(spec: ReleaseSpec, record: Record) -> str:
+    """A note if a service runs that was stopped when the release began; "" if not.
+
+    It may run the old code, or a half of the new one. From now on it should be up. Raises
+    HostFailure.
+    """
+    if record["was_active"] or not is_wanted(state := settled_state(spec)):
+        return ""
+    return f"{started(spec['unit'], state)} after the release began; it was started again"
 
 
 def stop(spec: ReleaseSpec) -> None:

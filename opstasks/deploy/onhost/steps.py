@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from opstasks.deploy.onhost.checkout import head
 from opstasks.deploy.onhost.database import (
     bring_older,
     renew_snapshot,
@@ -27,20 +26,25 @@ from opstasks.deploy.onhost.database_read import version_and_schema
 from opstasks.deploy.onhost.jobs import check_jobs, job_containers, running_count
 from opstasks.deploy.onhost.move import move_all, refuse_changed
 from opstasks.deploy.onhost.record import (
-    KEPT,
     Record,
     ReleaseSpec,
+    begun_record,
+    has_begun,
     read_record,
-    records,
+    refuse_closed_folders,
+    refuse_unfinished,
     snapshot_path,
     write_record,
 )
+from opstasks.deploy.onhost.refusals import refuse_lost, refuse_stale, refuse_unwanted
 from opstasks.deploy.onhost.seen import seen
 from opstasks.deploy.onhost.service import (
     Watched,
     exceptions_now,
     fallen,
+    settled_state,
     start_and_watch,
+    started_meanwhile,
     stop,
     unit_state,
 )
@@ -51,7 +55,7 @@ from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.environment import of_release
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 from opstasks.onhost.unit_control import refuse_unstartable
-from opstasks.onhost.unit_state import is_serving, is_wanted
+from opstasks.onhost.unit_state import is_serving, is_wanted, started
 
 MIGRATION_TIMEOUT_S = 600
 
@@ -70,67 +74,51 @@ def step_answer(version: int = 0, how: str = "", **values: Any) -> Answer:
     return {"version": version, "how": how, **values}
 
 
-def seen_by(watched: Watched) -> Answer:
-    """What a watch saw, as fields of an answer."""
-    return {"as_before": watched.as_before, "notes": watched.notes}
-
-
 def ended_answer(spec: ReleaseSpec, **values: Any) -> Answer:
     """The answer of a last step: what is on the host now, and how many jobs are running."""
     return step_answer(**values, now=seen(spec), running_jobs=running_count(spec))
 
 
-def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:
-    """Raise HostRefusal when the release has changed since the client inspected the host.
-
-    The client inspected it without the lock: another person may have changed the host since.
-    """
-    record = read_record(spec)
-    if record.get("outcome"):
-        raise HostRefusal(f"release {spec['id']} is {record['outcome']} already")
-    if record.get("rolling_back") and step != "roll_back":
-        raise HostRefusal(f"release {spec['id']} is being rolled back")
-    # The first step of a resumed release; a new release has moved nothing yet. Going back before
-    # anything was moved touches no checkout: it only starts the service again.
-    unmoved = {"begin": ("begun",), "roll_back": ("begun", "stopped")}
-    if step in unmoved and record.get("step", "begun") not in unmoved[step]:
-        for name in ("code", "lib"):
-            refuse_moved_by_hand(spec[name], record, record["from_" + name], record["to_" + name])
-
-
-def refuse_moved_by_hand(path: str, record: Record, *ends: str) -> None:
-    """Raise HostRefusal when a checkout is not at one of the commits `ends`."""
-    now = head(path)
-    if now not in ends:
-        raise HostRefusal(
-            f"{path} was moved by hand to {now[:10]}, which is not part of"
-            f" {record['from_name']} to {record['to_name']}: check out one of these"
-        )
-
-
 def begin(spec: ReleaseSpec) -> Answer:
     """Check that nothing moved since the plan, stop the service, snapshot the database."""
-    record = read_record(spec) or begin_record(spec)
+    record = begun_record(spec) if read_record(spec) else {}
+    is_unmoved = record.get("step", "begun") in ("begun", "stopped")
+    if is_unmoved:
+        # Otherwise the service would be stopped for a release that cannot go on.
+        refuse_closed_folders(spec["state_dir"])
+    record = record or begin_record(spec)
+    serves = will_serve(spec, record)
     # When a release is resumed, the service may have run, and written, since it was interrupted.
-    if record["step"] in ("begun", "stopped"):
+    if is_unmoved:
         stop(spec)
         settle(Path(spec["database"]))
         renew_snapshot(spec, snapshot_path(spec))
         write_record(spec, step="stopped", snapshot=str(snapshot_path(spec)))
-    return step_answer(serves=record["was_active"])
+    return step_answer(**serves)
+
+
+def will_serve(spec: ReleaseSpec, record: Record) -> Answer:
+    """Whether the service will be started, as fields of an answer; call it before a stop.
+
+    One that was started meanwhile will be: the record says so from now on.
+    """
+    note = started_meanwhile(spec, record)
+    if note:
+        write_record(spec, was_active=True)
+    return {"serves": record["was_active"] or bool(note), "notes": [note] if note else []}
 
 
 def begin_record(spec: ReleaseSpec) -> Record:
     """The record of a new release. Raises HostRefusal when the plan no longer holds."""
-    for other in records(spec["state_dir"]).values():
-        if not other.get("outcome"):
-            raise HostRefusal(f"release {other.get('id')} is unfinished: finish or undo it first")
+    refuse_unfinished(spec["state_dir"])
     try:
         refuse_changed(spec, wait_s=0)
     except HostFailure as found:
         reason = f"{found.reason}, after the plan was shown"
         raise HostRefusal(reason, found.detail) from found
-    was_active = is_wanted(unit_state(spec))
+    was_active = is_wanted(state := settled_state(spec))
+    if state.get("ActiveState") == "deactivating":
+        raise HostRefusal(f"{spec['unit']} is being stopped or restarted: wait until that ends")
     if was_active:
         refuse_unstartable(spec["unit"])
     try:
@@ -143,7 +131,6 @@ def begin_record(spec: ReleaseSpec) -> Record:
         raise HostRefusal(f"cannot read the database: {why}") from error
     return write_record(
         spec,
-        **{key: spec[key] for key in KEPT},
         started=time.time(),
         step="begun",
         outcome="",
@@ -156,11 +143,13 @@ def begin_record(spec: ReleaseSpec) -> Record:
 
 def switch(spec: ReleaseSpec) -> Answer:
     """Move dependencies and code, then migrate (or, for a rollback, restore the database)."""
+    record = begun_record(spec)
+    serves = will_serve(spec, record)
     stop(spec)
-    if read_record(spec)["step"] == "stopped":
+    if record["step"] == "stopped":
         refuse_changed(spec)  # again: stopping the service can take minutes
     write_record(spec, step="moving")
-    kept = move_all(spec)
+    kept = move_all(spec, record)
     how = ""
     if spec["restore_from"]:
         how = bring_older(spec, Path(spec["restore_from"]), snapshot_path(spec))
@@ -168,7 +157,7 @@ def switch(spec: ReleaseSpec) -> Answer:
         migrate(spec)
     version = version_and_schema(Path(spec["database"]))[0]
     write_record(spec, step="moved", to_version=version)
-    return step_answer(version, "; ".join(filter(None, (how, kept))))
+    return step_answer(version, "; ".join(filter(None, (how, kept))), **serves)
 
 
 def migrate(spec: ReleaseSpec) -> None:
@@ -187,10 +176,11 @@ def migrate(spec: ReleaseSpec) -> None:
 def serve(spec: ReleaseSpec) -> Answer:
     """Start the service if it was running before, and watch it."""
     record = write_record(spec, step="starting")
-    if not record["was_active"]:
-        return step_answer()
-    watched = start_and_watch(spec, record.get("known_exceptions", []))
-    return step_answer(**seen_by(watched))
+    found = will_serve(spec, record)
+    if not found["serves"]:
+        return step_answer(**found)
+    watched = start_and_watch(spec, record["known_exceptions"])
+    return step_answer(as_before=watched.as_before, notes=[*found["notes"], *watched.notes])
 
 
 def finish(spec: ReleaseSpec) -> Answer:
@@ -200,8 +190,8 @@ def finish(spec: ReleaseSpec) -> Answer:
     database, a disk that is full for the record.
     """
     unknown, problem = check_jobs(spec), ""
-    state = unit_state(spec)
-    if read_record(spec)["was_active"] and not is_serving(state):
+    was_active, state = begun_record(spec)["was_active"], settled_state(spec)
+    if (was_active or is_wanted(state)) and not is_serving(state):
         raise HostFailure(fallen(spec["unit"], state))
     try:
         write_record(spec, step="done", outcome="deployed", finished=time.time())
@@ -209,8 +199,10 @@ def finish(spec: ReleaseSpec) -> Answer:
         problem = f"it serves, but its record cannot be written: {explained(error)}"
     with contextlib.suppress(OSError):
         prune(spec)
-    notes = [unknown] if unknown else []
-    return ended_answer(spec, notes=notes, problem=problem)
+    # It has the new code, but nobody watched it.
+    by_hand = "" if was_active or not is_wanted(state) else started(spec["unit"], state)
+    notes = [unknown, f"{by_hand} at the end; it was not watched" if by_hand else ""]
+    return ended_answer(spec, notes=list(filter(None, notes)), problem=problem)
 
 
 def roll_back(spec: ReleaseSpec) -> Answer:
@@ -219,33 +211,43 @@ def roll_back(spec: ReleaseSpec) -> Answer:
     A record that cannot be written (a full disk) must not keep the service down: we try again at
     the end. If that also fails, the release stays unfinished.
     """
-    record = read_record(spec)
-    if not record:
+    if not has_begun(spec):
+        refuse_lost(spec)
         return ended_answer(spec, how="nothing had been changed")
+    record = begun_record(spec)
     reached, watched = record["step"], Watched([], [])
+    note = started_meanwhile(spec, record)
+    was_active, notes = record["was_active"] or bool(note), []
+    reason = spec["reason"] or record.get("reason", "")
     with contextlib.suppress(OSError):
-        write_record(spec, rolling_back=True, reason=spec["reason"] or record.get("reason", ""))
+        write_record(spec, rolling_back=True, reason=reason, was_active=was_active)
     how = "database untouched"
     if reached != "begun":
         stop(spec)
         # Nothing was moved before that step: what people did there since then stays as it is.
-        kept = "" if reached == "stopped" else move_all(spec, back=True)
+        kept = "" if reached == "stopped" else move_all(spec, record, back=True)
         how = restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
         how = "; ".join(filter(None, (how, kept)))
-    if record["was_active"] and not (reached == "begun" and is_serving(unit_state(spec))):
-        watched = start_and_watch(spec, record.get("known_exceptions", []))
+    if was_active and not (reached == "begun" and is_serving(unit_state(spec))):
+        watched = start_and_watch(spec, record["known_exceptions"])
+        notes = [note] if note else []
     write_record(spec, outcome="rolled back", finished=time.time(), how=how)
     with contextlib.suppress(OSError):
         prune(spec)
-    return ended_answer(spec, how=how, **seen_by(watched))
+    return ended_answer(spec, how=how, as_before=watched.as_before, notes=[*notes, *watched.notes])
 
 
 def restart(spec: ReleaseSpec) -> Answer:
-    """Stop and start the service where it is, and watch it."""
+    """Stop and start the service where it is, and watch it.
+
+    Raises HostRefusal when that is not what the plan showed, or when the service would not start.
+    """
     refuse_unstartable(spec["unit"])
+    refuse_stale(spec)
     known = exceptions_now(spec)
     stop(spec)
-    return ended_answer(spec, **seen_by(start_and_watch(spec, known)))
+    watched = start_and_watch(spec, known)
+    return ended_answer(spec, as_before=watched.as_before, notes=watched.notes)
 
 
 def look(spec: ReleaseSpec) -> Answer:
