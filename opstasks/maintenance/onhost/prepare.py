@@ -69,7 +69,7 @@ def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
     add_step(site, id, "check again that it can be done", WAITING)
     late_s = time.time() - item.due_at
     if item.timed and late_s > LATE_S:
-        raise HostRefusal(f"{span_text(late_s)} late: did the host sleep?")
+        raise HostRefusal(f"{span_text(late_s)} late: did the host sleep, or did its clock jump?")
     found = problems(site)
     if found:
         raise HostRefusal("; ".join(found))
