@@ -206,9 +206,14 @@ def records_dir(lock_dir: str) -> Path:
     return Path(lock_dir, "scheduled")
 
 
+def scripts_dir(site: Site) -> Path:
+    """The folder of all scripts."""
+    return Path(site.lock_dir, "scripts")
+
+
 def script_dir(site: Site, id: str) -> Path:
     """The folder of the script that a piece of work runs. Raises HostRefusal for an invalid id."""
-    return Path(site.lock_dir, "scripts", checked_id(id))
+    return scripts_dir(site) / checked_id(id)
 
 
 def pause_path(state_dir: str) -> Path:

@@ -13,7 +13,7 @@ from opstasks.maintenance.onhost.times import host_time, resolve
 from opstasks.maintenance.onhost.units import read_unit
 from opstasks.maintenance.onhost.write import write_item
 from opstasks.onhost.commands import required
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 
 def dated(item: ScheduledItem) -> ScheduledItem:
@@ -50,7 +50,7 @@ def hand_over(site: Site, item: ScheduledItem, module: str) -> None:
     except (HostFailure, OSError) as error:
         remove_script(site, item.id)
         with contextlib.suppress(OSError):
-            write_item(site, item.id, outcome=FAILED, reason=str(error))
+            write_item(site, item.id, outcome=FAILED, reason=error_text(error))
         raise
 
 

@@ -176,7 +176,8 @@ def keep(path: Path, record: RunRecord) -> None:
     try:
         records.write(path, record)
     except OSError as error:
-        done = f"{record.error};" if record.error else f"copied {plural(record.copied, 'file')}, but"
+        done = f"copied {plural(record.copied, 'file')}, but"
+        done = f"{record.error};" if record.error else done
         record.error = f"{done} its record cannot be written: {explained(error)}"
 
 
