@@ -12,16 +12,18 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import OLD
 
 
-def release(site, id, **words):
+def release(site, name, **words):
     folder = Path(site.state_dir, "releases")
     folder.mkdir(exist_ok=True)
-    write_json(folder / f"{id}.json", {"id": id, **words}, 0o640)
+    write_json(folder / f"{name}.json", {"id": name, **words}, 0o640)
 
 
 def test_an_unfinished_release_counts_however_old_its_id_is(site):
     release(site, OLD, outcome="done")
     release(site, "20260109T000000-cccccc", outcome="done")
     assert problems.release_problem(site) == ""
+    release(site, "copy", id=OLD)
+    assert problems.release_problem(site) == "", "a person's copy"
     release(site, "20260105T000000-bbbbbb")
     assert "20260105T000000-bbbbbb is unfinished" in problems.release_problem(site)
 

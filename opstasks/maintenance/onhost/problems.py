@@ -100,8 +100,9 @@ def release_problem(site: Site) -> str:
     folder = Path(site.state_dir, "releases")
 
     def unfinished() -> list[str]:
-        found = [read_json(path) for path in sorted(folder.glob("*.json"))]
-        return [str(r["id"]) for r in found if r.get("id") and not r.get("outcome")]
+        found = [(path.stem, read_json(path)) for path in sorted(folder.glob("*.json"))]
+        # A file with another name than its id is a person's copy.
+        return [name for name, r in found if r.get("id") == name and not r.get("outcome")]
 
     ids = as_service(site, unfinished)
     return f"the release {ids[0]} is unfinished: run `deploy` first" if ids else ""
