@@ -13,7 +13,6 @@ from opstasks.core.result import Result
 from opstasks.fleet.program import CAUSES
 from opstasks.locks.break_lock import STOP
 from opstasks.onhost import disk_errors
-from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.protocol import answer_to
 
 MOUNTS = (
@@ -82,7 +81,7 @@ def test_an_error_has_its_path_and_the_client_its_hint(disks, number, text, caus
 def test_a_path_in_an_error_keeps_its_capital_letters():
     """The errors of `safe_files` have their path in the text."""
     for error in (OSError("/E/X is a link"), OSError(errno.ENOTDIR, "/E/X is a link")):
-        assert explained(error) == "/E/X is a link"
+        assert disk_errors.explained(error) == "/E/X is a link"
 
 
 def test_the_words_of_a_host_are_never_a_hint():
