@@ -20,6 +20,7 @@ from opstasks.doctor.facts import (
     EngineFacts,
     commands,
     disks,
+    folders,
     paths,
     request,
     root_commands,
@@ -33,6 +34,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs.disks import FULL_PERCENT
 from opstasks.locks import break_lock
 from opstasks.locks.break_lock import HOLDERS
+from opstasks.onhost.folder_rights import NO_FOLDER
 from opstasks.primitives import systemd
 from opstasks.sync import facts as sync_facts
 
@@ -108,6 +110,7 @@ def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[Docto
         *_python(facts, now_at),
         *_programs(spec, facts),
         *_paths(spec, facts),
+        *_folders(spec, facts),
         *_privacy(spec, facts),
         *_rights(spec, facts),
         _docker(spec, facts.docker),
@@ -164,6 +167,19 @@ def _paths(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
             yield DoctorFinding(path, False, f"{spec.service_user} may not {what}", hint)
         else:
             yield DoctorFinding(path, True, "there")
+
+
+def _folders(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
+    """Folders that somebody else made; tasks make those that are missing."""
+    for name in folders(spec):
+        why = facts.closed.get(name)
+        if why:
+            hint = owner_hint(name, spec.service_user)
+            if why == NO_FOLDER:
+                away = f"mv {one_word(name)} {one_word(f'{name}.old')}"
+                hint = f"move it away: inv -H {spec.name} run -- {away}"
+            text = f"{spec.service_user} may not write to it: {why}"
+            yield DoctorFinding(name, False, text, hint)
 
 
 def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:

@@ -36,12 +36,19 @@ OPEN_ACCOUNTS = '/^[^+-]/ && $2 == "" { print $1 " has an empty password"; n = 1
 # job-runner's own commands, which make every change of its state.
 COMMANDS = ("flags", "kill_job", "migrate", "prepare_for_reboot", "retry_job")
 
+# The folders of releases, preparations, removals and retries, in the folder of our state.
+FOLDERS = ("kept", "outputs", "reboots", "releases", "snapshots", "untold")
+
 
 class DoctorRequest(msgspec.Struct, frozen=True):
-    """Programs, paths, sudo rules and disks to check; `hold` should be empty or absent."""
+    """Programs, paths, sudo rules and disks to check; `hold` should be empty or absent.
+
+    `folders` are those that tasks make when they first need them.
+    """
 
     programs: tuple[str, ...]
     paths: tuple[str, ...]
+    folders: tuple[str, ...]
     sudo: tuple[str, ...]
     database: str
     disks: tuple[str, ...]
@@ -86,7 +93,10 @@ class DiskFacts(msgspec.Struct, frozen=True):
 
 
 class DoctorFacts(msgspec.Struct, frozen=True):
-    """The facts that the service account can read; None for a missing path or disk."""
+    """The facts that the service account can read; None for a missing path or disk.
+
+    `closed` says of folders why the account may not write to them.
+    """
 
     now_at: Moment
     python: tuple[Small, Small]
@@ -98,6 +108,7 @@ class DoctorFacts(msgspec.Struct, frozen=True):
     disks: dict[str, DiskFacts | None]
     persistent_journal: bool
     leftovers: tuple[Line, ...]
+    closed: dict[Line, Line] = {}
 
 
 INSPECT = Program("opstasks.doctor.onhost.inspect", DoctorRequest, DoctorFacts)
@@ -134,6 +145,7 @@ def request(spec: HostSpec) -> DoctorRequest:
     return DoctorRequest(
         programs=(*PROGRAMS, *(["rsync"] if spec.level3_source else [])),
         paths=(*(path for path, _, _ in paths(spec)), spec.lock_dir, secrets_file(spec)),
+        folders=folders(spec),
         sudo=tuple(sudo_rules(spec)),
         database=spec.database,
         disks=tuple(disks(spec)),
@@ -157,6 +169,11 @@ def paths(spec: HostSpec) -> list[tuple[str, bool, str]]:
         (f"{spec.high_privacy}/workspaces", True, manage),
         (f"{spec.medium_privacy}/workspaces", True, manage),
     ]
+
+
+def folders(spec: HostSpec) -> tuple[str, ...]:
+    """The folders that tasks make when they first need them."""
+    return tuple(f"{spec.state_dir}/{name}" for name in FOLDERS)
 
 
 def secrets_file(spec: HostSpec) -> str:

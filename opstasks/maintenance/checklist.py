@@ -83,8 +83,8 @@ class AfterFacts:
         if item is None:
             return None
         if item.boot_id != self.maintenance.boot_id:
-            return item if self.host.booted_at - item.last_at < MEANT_S else None
-        return item if self.maintenance.now_at - item.last_at < UNREADY_S else None
+            return item if abs(self.host.booted_at - item.last_at) < MEANT_S else None
+        return item if self.maintenance.age_s(item) < UNREADY_S else None
 
     @property
     def unpaused_soon(self) -> bool:
@@ -193,7 +193,7 @@ def _unready(name: str, facts: AfterFacts, item: ScheduledItem, booted: str) -> 
     if item.boot_id == found.boot_id:
         hint = f"fix that, then inv -H {name} prepare-reboot"
         return ChecklistLine("boot", False, f"not rebooted since; booted {booted}; {text}", hint)
-    days = int((found.now_at - item.last_at) // _DAY_S) + 1
+    days = int(found.age_s(item) // _DAY_S) + 1
     hint = f"inv -H {name} jobs.ls --state failed --since {days}d"
     text = f"a new boot, {booted}, but {text}; jobs that ran then may have failed"
     # A boot that is not finished may still note that the host was prepared before.

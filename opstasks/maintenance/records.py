@@ -24,6 +24,7 @@ from opstasks.maintenance.onhost.records import (
     ScheduledItem,
     current_pause,
     is_obsolete,
+    ready_for,
 )
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.site import site_for
@@ -116,6 +117,15 @@ class Maintenance:
         """The reason for the state and what to do, in one line."""
         return ": ".join(text for text in (self.cause(item), self.advice(item)) if text)
 
+    def age_s(self, item: ScheduledItem) -> float:
+        """How long ago work ended or made its last step.
+
+        The host's clock may have been set back since then: a time of an earlier boot that is far
+        ahead is as old as one that is long past.
+        """
+        age_s = self.now_at - item.last_at
+        return max(0.0, age_s) if item.boot_id == self.boot_id else abs(age_s)
+
     def open(self) -> tuple[ScheduledItem, ...]:
         """Work that is scheduled or under way, the next one first."""
         found = [item for item in self.items if self.state(item) in OPEN_STATES]
@@ -143,10 +153,12 @@ class Maintenance:
 
         A boot notes its preparation at its end. Until then only the newest one counts.
         """
-        newest = next(self._begun(READY, *UNREADY), None)
-        ready = next(self._begun(READY), None)
+        ready = ready_for(self._begun(READY), self.boot_id)
         if ready is None or ready.next_boot == self.boot_id:
             return ready
+        begun = self._begun(READY, *UNREADY)
+        # One that was for another boot is older, whatever the clock said then.
+        newest = next(i for i in begun if i.next_boot in ("", self.boot_id) or i is ready)
         return ready if ready is newest and not ready.next_boot else None
 
     def unready(self) -> ScheduledItem | None:

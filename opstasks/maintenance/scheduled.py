@@ -62,7 +62,7 @@ def _is_wanted(found: Maintenance, item: ScheduledItem) -> bool:
     """Whether work that is not ahead needs a person: it has no end, or it failed today."""
     if not item.outcome:
         return True
-    return item == found.unready() and found.now_at - item.last_at < UNREADY_S
+    return item == found.unready() and found.age_s(item) < UNREADY_S
 
 
 def _row(found: Maintenance, item: ScheduledItem, *, is_past: bool) -> ScheduledRow:

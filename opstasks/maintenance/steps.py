@@ -42,5 +42,6 @@ def shown(item: ScheduledItem, number: int) -> ShownStep:
     if not count:
         return ShownStep("no job is running", "no job left")
     jobs = "1 job is" if count == 1 else f"{count} jobs are"
-    left_s = max(1.0, item.drain_s - (step.at - begun_at))
+    # The host's clock may have been set back in between.
+    left_s = max(1.0, item.drain_s - max(0.0, step.at - begun_at))
     return ShownStep(f"{jobs} running, waiting for the end", f"{count} running", left_s)

@@ -20,7 +20,9 @@ NAMED = 3
 
 def explained(error: OSError) -> str:
     """An error in words, with the path, and for a full disk, what is full."""
-    text = (error.strerror or str(error)).lower()
+    text = error.strerror or str(error)
+    # Only the first letter: the rest may be a path.
+    text = text[:1].lower() + text[1:]
     if isinstance(error.filename, str | bytes):
         text += f": {os.fsdecode(error.filename)}"
     full = full_file_systems() if error.errno in NO_ROOM else []

@@ -172,7 +172,7 @@ def _unready(maintenance: Maintenance, look: str) -> list[Concern]:
     """A preparation that failed or was refused: for a day, or until there is a newer one."""
     item = maintenance.unready()
     newest = next((i for i in maintenance.items if i.kind == PREPARE), None)
-    if item is None or item is not newest or maintenance.now_at - item.last_at > UNREADY_S:
+    if item is None or item is not newest or maintenance.age_s(item) > UNREADY_S:
         return []
     how = f"{maintenance.state(item)}: {maintenance.reason(item)}"
     return [Concern("failed", f"{item.kind} for {item.due_there} {how} ({item.id})", look)]

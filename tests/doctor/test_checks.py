@@ -78,6 +78,20 @@ def judged(*args, **over):
     return [c for c in checks.judge(SPEC, all_good(*args, **over), NOW) if not c.good]
 
 
+@pytest.mark.parametrize(
+    ("why", "hint"),
+    [
+        ("it belongs to root", "as root: chown -R opensafely: /home/opensafely/opstasks/reboots"),
+        ("it is not a folder", "move it away: inv -H tpp run -- mv "),
+    ],
+)
+def test_a_folder_that_somebody_else_made_is_a_finding(why, hint):
+    place = f"{SPEC.state_dir}/reboots"
+    (check,) = judged(told(closed={place: why, "/x; reboot": "odd"}))
+    assert (check.name, check.text) == (place, f"opensafely may not write to it: {why}")
+    assert check.hint.startswith(hint)
+
+
 def test_what_ended_jobs_left_is_part_of_the_checks():
     (check,) = [c for c in checks.judge(SPEC, all_good(), NOW) if c.name == "ended jobs"]
     assert check.text == "left nothing behind"

@@ -47,6 +47,8 @@ def test_each_problem_is_found_with_its_hint_until_it_is_fixed(here, inv):
     here.sh(f"mv {config} {config}.away; chmod 0644 {secrets}; systemctl stop jobrunner")
     here.sh("mv /etc/sudoers.d/opstasks-jobrunner /root/; systemctl disable -q jobrunner")
     here.sh(f"mkdir {HOLD}; touch {HOLD}/x-1; chown opensafely: {HOLD}")
+    kept = f"{HOME}/opstasks/kept"
+    here.sh(f"mkdir {kept}")
     try:
         checks = doctor(inv, 1)
         assert findings(checks) == {
@@ -59,15 +61,16 @@ def test_each_problem_is_found_with_its_hint_until_it_is_fixed(here, inv):
             "unit jobrunner",
             "starts with the host",
             "removed files",
+            kept,
         }
         assert all(check["hint"] for check in checks.values() if not check["good"])
         done = inv("-H", "sandbox-1", "doctor")
         lines = done.stdout.splitlines()
-        assert sum("  next: " in line for line in lines) == 9
+        assert sum("  next: " in line for line in lines) == 10
         assert "checks ok" in lines[-1]
         assert done.stderr == ""
     finally:
-        here.sh(f"rm -rf {HOLD}")
+        here.sh(f"rm -rf {HOLD}; rmdir {kept}")
         here.sh("mv /root/opstasks-jobrunner /etc/sudoers.d/; systemctl enable -q jobrunner")
         here.sh(f"mv {config}.away {config}; chmod 0600 {secrets}; systemctl start jobrunner")
     assert findings(doctor(inv, 0)) == set()

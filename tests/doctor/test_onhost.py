@@ -73,9 +73,12 @@ def test_the_program_answers_in_its_type_and_changes_nothing(tmp_path, start_eng
     start_engine(DOCKER_29)
     folder = tmp_path / "folder"
     folder.mkdir()
+    file = tmp_path / "file"
+    file.touch()
     request = {
         "programs": ["sh", "no-such-program"],
         "paths": [str(folder), "/no/such/path"],
+        "folders": [str(folder), f"{folder}/new", f"{file}/new", str(file)],
         "sudo": [],
         "database": str(folder / "db"),
         "disks": [str(folder), "/no/such/path"],
@@ -84,6 +87,7 @@ def test_the_program_answers_in_its_type_and_changes_nothing(tmp_path, start_eng
     found = msgspec.convert(remote_inspect.main(request), DoctorFacts)
     assert found.programs["no-such-program"] == ""
     assert found.paths["/no/such/path"] is None
+    assert found.closed == {str(file): "it is not a folder"}
     assert found.paths[str(folder)].writable
     assert found.disks["/no/such/path"] is None
     assert 0 <= found.disks[str(folder)].used_percent <= 100

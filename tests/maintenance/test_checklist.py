@@ -185,6 +185,8 @@ def test_a_failure_is_reported_until_dismissed_or_a_week_old():
     assert boot_line(dismissed, LAST_MONTH).good
     long_ago = replace(REFUSED, finished_at=NOW - 8 * DAY)
     assert boot_line(long_ago).good
+    ahead_of_the_clock = replace(REFUSED, finished_at=NOW + 30 * DAY)
+    assert boot_line(ahead_of_the_clock).good, "the clock was set back since then"
 
 
 def test_an_unprepared_reboot_is_not_taken_for_a_prepared_one():

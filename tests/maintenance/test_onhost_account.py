@@ -19,7 +19,7 @@ from opstasks.maintenance.onhost.account import account, as_service
 from opstasks.maintenance.onhost.lock import lock
 from opstasks.maintenance.onhost.records import pause_path
 from opstasks.onhost.commands import call
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal, answer_to
 from tests.maintenance.onhost_help import (
     another_process,
     full_disk,
@@ -39,6 +39,17 @@ def test_results_and_failures_of_the_service_account_are_returned(site, kind):
     with pytest.raises(kind, match="no") as caught:
         as_service(site, fail)
     assert caught.value.detail == "because"
+
+
+def test_the_client_gets_the_cause_of_a_failure_of_the_service_account(site):
+    def refuse():
+        raise HostRefusal("no", cause="closed")
+
+    with pytest.raises(HostRefusal) as caught:
+        as_service(site, refuse)
+    assert caught.value.cause == "closed"
+    answer = answer_to(lambda request: as_service(site, full_disk), {})
+    assert answer["failed"]["cause"] == "full"
 
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

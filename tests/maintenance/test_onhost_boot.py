@@ -78,7 +78,7 @@ def test_a_boot_notes_its_own_preparation(site, database, ours, paused, noted):
     booted(site, database, paused)
     newest = read_record(site, OLD)
     assert newest.next_boot == (boot_id() if noted else "none"), "the newest by its clock"
-    assert read_record(site, NEW).next_boot == ""
+    assert read_record(site, NEW).next_boot == "none", "the one before it was for no boot"
 
 
 def test_a_boot_notes_nothing_twice_nor_before_the_reboot(site, database):
@@ -88,6 +88,22 @@ def test_a_boot_notes_nothing_twice_nor_before_the_reboot(site, database):
     make_record(site, NEW, outcome="ready")
     booted(site, database, True)
     assert read_record(site, NEW).next_boot == ""
+
+
+def test_a_boot_notes_its_preparation_after_the_clock_was_set_back(site, database):
+    made = {"outcome": "ready", "paused_by_us": True}
+    make_record(site, OLD, scheduled_at=9.0, boot_id="first", next_boot="before", **made)
+    make_record(site, NEW, scheduled_at=1.0, boot_id="before", **made)
+    booted(site, database, True)
+    found = [read_record(site, id).next_boot for id in (OLD, NEW)]
+    assert found == ["before", boot_id()]
+
+
+def test_a_preparation_after_the_boot_does_not_hide_the_one_before_it(site, database):
+    make_record(site, OLD, outcome="ready", boot_id="before")
+    make_record(site, NEW, outcome="ready")
+    booted(site, database, True)
+    assert [read_record(site, id).next_boot for id in (OLD, NEW)] == [boot_id(), ""]
 
 
 @pytest.fixture

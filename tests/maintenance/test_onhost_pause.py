@@ -1,8 +1,10 @@
 """Pausing, unpausing and the timer that ends a pause, with a real database and a real note."""
 
+import os
 import sqlite3
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -219,6 +221,25 @@ def test_a_pause_whose_note_cannot_be_written_is_undone(site, flags_command, mon
     with pytest.raises((HostFailure, OSError), match=r"(?i)no space left"):
         pause_change.set_pause(site, Pause(who="x"))
     assert not paused_at(site)
+
+
+@pytest.mark.parametrize(("for_s", "name"), [(0.0, "opstasks"), (60.0, "scripts")])
+def test_a_pause_that_cannot_be_written_is_refused_first(
+    site, flags_command, timers, monkeypatch, for_s, name
+):
+    path = f"{site.home}/{name}"
+    monkeypatch.setattr(os, "access", lambda place, mode: str(place) != path)
+    Path(path).mkdir(exist_ok=True)
+    with pytest.raises(HostRefusal, match=f"cannot write to {path}") as caught:
+        asked(site, for_s=for_s)
+    assert caught.value.cause == "closed"
+    assert (paused_at(site), timers, outcomes(site)) == (0, [], {})
+
+
+def test_a_note_that_cannot_be_removed_does_not_keep_the_host_paused(site, flags_command, database):
+    set_flag(database, "true", 100.0)
+    note_file(site).mkdir()
+    assert ended(site)["now"]["paused"] is False
 
 
 def test_an_earlier_pause_survives_a_note_that_fails(site, flags_command, monkeypatch):

@@ -98,6 +98,32 @@ def test_snapshots_are_private_and_few(site, database):
     assert os.stat(copy).st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+def test_a_new_snapshot_stays_whatever_the_clocks_of_others_said(site, database, ahead_s):
+    """The others have names of an operator's clock that was ahead, and times of the host's."""
+    folder = job_database.snapshots_dir(site)
+    folder.mkdir()
+    for number in range(6):
+        path = folder / f"2027010{number}T000000-aaaaaa.sqlite"
+        path.touch()
+        os.utime(path, (time.time() + ahead_s + number,) * 2)
+    by_hand = [folder / f"zz-before-{number}.sqlite" for number in range(6)]
+    for path in by_hand:
+        path.touch()
+    made = [job_database.snapshot(site, id) for id in (OLD, NEW)]
+    assert job_database.job_ids(site, made[-1]) == set()
+    assert all(path.exists() for path in (*map(Path, made), *by_hand))
+    ours = [path.name[:8] for path in folder.iterdir() if path not in by_hand]
+    assert sorted(ours) == ["20260101", "20260102", "20270103", "20270104", "20270105"]
+
+
+def test_an_old_snapshot_that_cannot_be_removed_stops_nothing(site, database):
+    folder = job_database.snapshots_dir(site)
+    for number in range(6):
+        (folder / f"2025010{number}T000000-aaaaaa.sqlite").mkdir(parents=True)
+    assert Path(job_database.snapshot(site, OLD)).is_file()
+
+
 def test_running_jobs_have_no_nulls(site, database):
     with database:
         database.execute("INSERT INTO job VALUES ('a', NULL, NULL, 'running', NULL, NULL)")
@@ -187,6 +213,15 @@ def test_a_prepared_host_keeps_its_pause_and_is_not_prepared_again(
     assert note == replace(before, keep=keep or asked)
     found = read_record(site)
     assert (found.was_active, found.mounts, found.snapshot) == (True, ("/e",), "copy")
+
+
+def test_a_host_is_prepared_although_its_clock_was_set_back(site, flags_command, units):
+    earlier = {"boot_id": "before", "next_boot": "this", "scheduled_at": 9.0}
+    make_record(site, OLD, outcome="ready", **earlier)
+    make_record(site, NEW, outcome="ready", paused_by_us=True, scheduled_at=1.0)
+    pause_change.set_pause(site, Pause(id=NEW, task=PREPARE))
+    units["jobrunner"] = False
+    assert claims.prepared_by(site).id == NEW
 
 
 def test_a_new_preparation_keeps_the_wish_to_stay_paused(site, flags_command, units):

@@ -1,5 +1,6 @@
 """Problems that prevent a preparation."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import OLD
 
 
-def release(site, id, **words):
+def release(site, name, **words):
     folder = Path(site.state_dir, "releases")
     folder.mkdir(exist_ok=True)
-    write_json(folder / f"{id}.json", {"id": id, **words}, 0o640)
+    write_json(folder / f"{name}.json", {"id": name, **words}, 0o640)
 
 
 @pytest.mark.parametrize(("detail", "more"), [("", ""), ("a\nb\u2028c\n", ": b\u2028c")])
@@ -32,8 +33,36 @@ def test_an_unfinished_release_counts_however_old_its_id_is(site):
     release(site, OLD, outcome="done")
     release(site, "20260109T000000-cccccc", outcome="done")
     assert problems.release_problem(site) == ""
+    release(site, "copy", id=OLD)
+    assert problems.release_problem(site) == "", "a person's copy"
     release(site, "20260105T000000-bbbbbb")
     assert "20260105T000000-bbbbbb is unfinished" in problems.release_problem(site)
+
+
+def test_folders_that_can_be_written_or_made_are_no_problem(site):
+    assert problems.folder_problem(site) == ""
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_touched(site, monkeypatch):
+    reboots = Path(site.state_dir, "reboots")
+    reboots.mkdir(mode=0o555)
+    names = {str(reboots)}
+    monkeypatch.setattr(os, "access", lambda place, mode: str(place) not in names)
+    found = problems.folder_problem(site)
+    assert found.startswith(f"cannot write to {reboots}: its mode is 0555: make it a folder that")
+    names.add(site.state_dir)
+    assert f"; cannot write to {reboots}: " in problems.folder_problem(site)
+
+
+@pytest.mark.parametrize("name", ["opstasks/reboots", "scheduled", "scripts"])
+def test_something_else_in_place_of_a_folder_is_found(site, name):
+    if os.geteuid() != 0 and not name.startswith("opstasks"):
+        pytest.skip("only root makes scheduled work")
+    path = Path(site.home, name)
+    if path.exists():
+        path.rmdir()
+    path.write_text("by hand")
+    assert problems.folder_problem(site).startswith(f"cannot write to {path}: it is not a folder")
 
 
 def test_nothing_is_scheduled_on_a_full_disk(site, database, monkeypatch):
@@ -52,14 +81,14 @@ def test_a_job_runner_without_its_command_is_a_problem(site):
     [
         (HostFailure("docker does not answer", "a\nb\n"), "docker does not answer: b"),
         (HostRefusal("no"), "no"),
-        (OSError(28, "No space left"), "[Errno 28] No space left"),
+        (OSError(28, "No space left"), "no space left"),
     ],
 )
 def test_a_check_that_fails_is_reported_once(site, monkeypatch, error, text):
     def fail(site):
         raise error
 
-    names = ("unit", "docker", "database", "room", "command", "release")
+    names = ("unit", "folder", "docker", "database", "room", "command", "release")
     for name in names:
         monkeypatch.setattr(problems, f"{name}_problem", fail)
     assert problems.problems(site) == [text]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from opstasks.maintenance.onhost import records, store, write
 from opstasks.maintenance.onhost.records import ItemStep, Pause, ScheduledItem, script_dir
 from opstasks.onhost import json_files
+from opstasks.onhost.limits import LATEST_AT
 from opstasks.onhost.protocol import HostRefusal
 from tests.maintenance.onhost_help import NEW, OLD, full_disk, make_record, read_record
 
@@ -117,6 +118,66 @@ def test_the_newest_record_is_the_newest_by_the_hosts_clock(site):
     make_record(site, NEW, scheduled_at=1.0)
     make_record(site, OLD, scheduled_at=2.0)
     assert [item.id for item in store.read_items(site.lock_dir)] == [OLD, NEW]
+
+
+def test_records_of_this_boot_come_first_whatever_the_clock_said(site):
+    make_record(site, OLD, scheduled_at=9.0, boot_id="before")
+    make_record(site, NEW, scheduled_at=1.0)
+    assert [item.id for item in store.read_items(site.lock_dir)] == [NEW, OLD]
+
+
+def test_a_persons_copy_of_a_record_is_no_work(site):
+    make_record(site)
+    path = store.item_path(site.lock_dir, OLD)
+    path.with_name("20260103T000000-cccccc.json").write_text(path.read_text())
+    assert [item.id for item in store.read_items(site.lock_dir)] == [OLD]
+
+
+def test_a_new_record_is_later_than_all_others(site):
+    assert store.after_all(site, 5.0) == 5.0
+    make_record(site, scheduled_at=9.0)
+    assert 9.0 < store.after_all(site, 5.0) < 9.1
+    make_record(site, scheduled_at=float(LATEST_AT))
+    assert store.after_all(site, 5.0) == LATEST_AT
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_new"), [(5, True), (-5, True), (3600, False), (-3600, False)]
+)
+def test_a_lost_timer_counts_as_about_to_start_only_for_a_while(age_s, is_new):
+    """Also after the host's clock was set back."""
+    item = ScheduledItem(id=OLD, scheduled_at=10_000.0)
+    assert store.is_alive(item, records.TIMER_LOST, 10_000.0 + age_s) is is_new
+
+
+def ready(id, **words):
+    return ScheduledItem(id=id, step="done", outcome="ready", **words)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "chosen"),
+    [
+        # The first one has a later time, but the clock was set back before the second one.
+        ({"boot_id": "a", "next_boot": "b"}, {"boot_id": "now"}, "second"),
+        ({"boot_id": "a", "next_boot": "b"}, {"boot_id": "b"}, "second"),
+        ({"boot_id": "a", "next_boot": "none"}, {"boot_id": "b"}, "second"),
+        ({"boot_id": "a", "next_boot": "b"}, {"boot_id": "b", "next_boot": "now"}, "second"),
+        ({"boot_id": "a"}, {"boot_id": "b", "next_boot": "now"}, "second"),
+        # The second one is really older: it was followed by another one in the same boot.
+        ({"boot_id": "a", "next_boot": "b"}, {"boot_id": "a"}, "first"),
+        ({"boot_id": "a"}, {"boot_id": "a"}, "first"),
+        ({"boot_id": "now"}, {"boot_id": "now"}, "first"),
+    ],
+)
+def test_the_preparation_that_counts_is_chosen_by_boots_before_times(first, second, chosen):
+    items = [ready("first", **first), ready("second", **second)]
+    assert records.ready_for(items, "now").id == chosen
+
+
+def test_only_a_preparation_that_was_ready_counts():
+    failed = ScheduledItem(id="one", boot_id="now", outcome="failed")
+    end = ready("two", kind="unpause", boot_id="now")
+    assert records.ready_for([failed, end], "now") is None
 
 
 def test_each_step_is_noted_with_its_time(site, capsys):

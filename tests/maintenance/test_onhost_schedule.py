@@ -13,6 +13,7 @@ import pytest
 from opstasks.fleet.program import PYTHON, packed, sources
 from opstasks.maintenance.onhost import (
     boot_unit,
+    closing,
     end_pause,
     inspect,
     pause,
@@ -152,6 +153,16 @@ def test_work_whose_timer_is_about_to_start_is_not_dead(site, started, systemd):
     systemd.kill(OLD)
     with pytest.raises(HostRefusal, match="scheduled already"):
         scheduled(site, NEW, delay_s=60.0)
+
+
+def test_new_work_is_the_newest_after_the_clock_was_set_back(site, started, monkeypatch):
+    monkeypatch.setattr(closing, "KEEP_RECORDS", 1)
+    make_record(site, OLD, outcome="ready", scheduled_at=time.time() + 9999)
+    scheduled(site, NEW, delay_s=60.0)
+    closing.close(site, read_record(site, NEW), "done", "")
+    assert list(outcomes(site)) == [NEW, OLD]
+    closing.prune(site)
+    assert list(outcomes(site)) == [NEW]
 
 
 def test_a_systemd_that_does_not_answer_declares_nothing_dead(site, started, monkeypatch):

@@ -279,6 +279,18 @@ def test_a_check_that_fails_at_its_time_leaves_the_service_running(inv, host):
     assert host.audit(work["id"]) == [("start", ""), ("end", "refused")]
 
 
+def test_a_folder_of_root_is_found_before_anything_is_touched(inv, host):
+    pid, folder = host.main_pid, "/home/opensafely/opstasks/reboots"
+    host.sh(f"mkdir -p {folder}; mv {folder} {folder}.away; mkdir {folder}")
+    try:
+        refused = prepare(inv)
+    finally:
+        host.sh(f"rmdir {folder}; mv {folder}.away {folder}")
+    assert refused.returncode == 2
+    assert f"cannot write to {folder}: it belongs to root" in refused.stdout
+    assert (host.main_pid, host.paused) == (pid, False)
+
+
 def test_a_preparation_that_fails_half_way_restores_the_service(inv, host, managed):
     (job,) = managed.submit(HOST, "longer")
     running(host, job)

@@ -14,6 +14,7 @@ from opstasks.maintenance import records
 from opstasks.maintenance.records import READ, UNREAD, Pause
 from tests.maintenance.client_help import (
     BY_BOB,
+    DAY,
     LAST_MONTH,
     NOW,
     OURS,
@@ -152,6 +153,25 @@ def test_the_next_work_comes_first():
 def test_a_preparation_belongs_to_one_boot_only(next_boot, is_prepared):
     ready = replace(LAST_MONTH, next_boot=next_boot)
     assert (make_maintenance(ready).prepared() is ready) is is_prepared
+
+
+@pytest.mark.parametrize("next_boot", ["", "now"])
+def test_a_preparation_counts_although_the_clock_was_set_back_before_it(next_boot):
+    """The one for an earlier boot has a later time, so it comes first."""
+    ready = make_item(id="two", outcome="ready", step="done", boot_id="before", next_boot=next_boot)
+    found = make_maintenance(LAST_MONTH, ready)
+    assert found.prepared() is ready
+    here = replace(ready, boot_id="now", next_boot="")
+    assert make_maintenance(LAST_MONTH, here).prepared() is here
+
+
+@pytest.mark.parametrize(
+    ("boot", "ended_s", "age_s"),
+    [("now", -60, 60), ("now", 3600, 0), ("before", -60, 60), ("before", 30 * DAY, 30 * DAY)],
+)
+def test_a_time_that_is_ahead_gives_no_negative_age(boot, ended_s, age_s):
+    item = make_item(boot_id=boot, finished_at=NOW + ended_s)
+    assert make_maintenance(item).age_s(item) == age_s
 
 
 def test_a_preparation_stays_valid_after_a_later_refused_one():

@@ -45,6 +45,19 @@ def test_every_replaced_content_is_kept_once_and_the_newest_stay(tmp_path, monke
     assert path.read_text() == "new\n"
 
 
+def test_a_new_backup_stays_when_others_are_from_the_future(tmp_path, monkeypatch):
+    """The clock of the host was set back since they were made."""
+    monkeypatch.setattr(file_actions, "KEEP_BACKUPS", 3)
+    path = tmp_path / "f"
+    for number in range(3):
+        (tmp_path / f"f.bak-9999010{number}T000000Z-00").write_text(f"future {number}\n")
+    for content in ("first\n", "second\n"):
+        path.write_text(content)
+        file_actions.file(file_action(path, backup=True))
+    kept = [place.read_text() for place in sorted(tmp_path.glob("f.bak-*"))]
+    assert kept == ["first\n", "second\n", "future 2\n"]
+
+
 def test_a_file_stays_when_its_backup_does_not_fit_on_the_disk(tmp_path, monkeypatch):
     path = tmp_path / "f"
     path.write_text("by hand\n")

@@ -81,6 +81,12 @@ def test_an_error_has_its_path_and_the_client_its_hint(disks, number, text, caus
     assert str(caught.value).startswith(f"tpp: {text}")
 
 
+def test_a_path_in_an_error_keeps_its_capital_letters():
+    """The errors of `safe_files` have their path in the text."""
+    for error in (OSError("/E/X is a link"), OSError(errno.ENOTDIR, "/E/X is a link")):
+        assert disk_errors.explained(error) == "/E/X is a link"
+
+
 def test_the_words_of_a_host_are_never_a_hint():
     answer = {"failed": {"reason": "x", "cause": "rm -rf /"}}
     with pytest.raises(ProgramFailed) as caught:

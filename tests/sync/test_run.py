@@ -330,7 +330,28 @@ def test_the_installed_script_fails_if_the_run_failed(place):
 
 
 def test_the_installed_script_fails_when_it_cannot_write_its_record(place, points):
+    """It has copied all the same, and says so."""
+    Path(place["state_dir"], f"{records.FILE}.new").mkdir(parents=True)
+    done = as_the_timer_starts_it(place, points)
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first == "copied 'W/new.csv'"
+    assert second.startswith("error: copied 1 file, but its record cannot be written: is a dir")
+
+
+def test_without_its_lock_a_run_copies_nothing_and_says_why(place, points):
     Path(place["state_dir"]).write_text("a file in its place")
     done = as_the_timer_starts_it(place, points)
     assert (done.returncode, done.stdout) == (1, "")
-    assert 'File "opstasks/sync/onhost/run.py"' in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: file exists: {place['state_dir']}; its record cannot be")
+
+
+def test_a_full_disk_of_the_records_does_not_stop_the_copying(place, points, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(remote_run.records, "write", full)
+    record = remote_run.run(place, points)
+    assert (record.copied, record.items) == (1, ["W/new.csv"])
+    assert record.error.startswith("copied 1 file, but its record cannot be written: no space left")

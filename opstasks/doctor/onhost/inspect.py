@@ -19,6 +19,7 @@ from opstasks.onhost.commands import attempt, said
 from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.database_values import open_read_only
 from opstasks.onhost.engine import Engine, EngineError
+from opstasks.onhost.folder_rights import closed
 from opstasks.onhost.protocol import Answer, Request
 
 LIMIT_S = 20.0
@@ -57,6 +58,12 @@ def path(name: str) -> dict[str, Any] | None:
         "readable": os.access(name, os.R_OK),
         "writable": os.access(name, os.W_OK),
     }
+
+
+def closed_folders(names: list[str]) -> dict[str, str]:
+    """Why this account may not write to folders; those above them are checked by themselves."""
+    found = {name: closed(name) for name in names}
+    return {name: each.why for name, each in found.items() if each and each.place == name}
 
 
 def database(name: str) -> dict[str, Any]:
@@ -103,6 +110,7 @@ def main(request: Request) -> Answer:
         "python": list(sys.version_info[:2]),
         "programs": {name: shutil.which(name) or "" for name in request["programs"]},
         "paths": {name: path(name) for name in request["paths"]},
+        "closed": closed_folders(request["folders"]),
         "sudo": {rule: tried("sudo", "-n", "-l", *rule.split()) for rule in request["sudo"]},
         "docker": docker(),
         "database": database(request["database"]),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from opstasks.maintenance.onhost.site import Site
+from opstasks.onhost.disk_errors import cause_of
 from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 # How long work may take, and how many bytes it may answer: the account's files may be anything.
@@ -100,8 +101,8 @@ def _answer_as(entry: pwd.struct_passwd, work: Callable[[], Any]) -> dict[str, A
         os.umask(0o027)
         return {"value": work()}
     except HostRefusal as error:
-        return {"refused": [error.reason, error.detail]}
+        return {"refused": [error.reason, error.detail, error.cause]}
     except HostFailure as error:
-        return {"failed": [error.reason, error.detail]}
+        return {"failed": [error.reason, error.detail, error.cause or cause_of(error.__cause__)]}
     except BaseException as error:
-        return {"failed": [error_text(error), ""]}
+        return {"failed": [error_text(error), "", cause_of(error)]}

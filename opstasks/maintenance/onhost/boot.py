@@ -18,12 +18,14 @@ from opstasks.maintenance.onhost.records import (
     ID,
     NO_BOOT,
     PREPARE,
+    READY,
     UNPAUSE,
     Pause,
     ScheduledItem,
+    ready_for,
 )
 from opstasks.maintenance.onhost.site import Site, site_of
-from opstasks.maintenance.onhost.store import boot_id, newest_ready, read_item
+from opstasks.maintenance.onhost.store import boot_id, read_item, read_items
 from opstasks.maintenance.onhost.timers import dated, hand_over
 from opstasks.maintenance.onhost.write import journal, write_item
 from opstasks.onhost.protocol import HostFailure, HostRefusal
@@ -81,13 +83,19 @@ def harmless(site: Site, note: Pause) -> Pause:
 def note_boot(site: Site, *, paused: bool) -> None:
     """Note in the newest preparation which boot it was for, so that no later boot claims it.
 
-    If the host is not paused any more, the preparation was abandoned before the boot.
+    If the host is not paused any more, the preparation was abandoned before the boot, as were those
+    before it.
     """
-    ready = newest_ready(site)
-    if ready is None or ready.next_boot or ready.boot_id == boot_id():
+    here = boot_id()
+    earlier = [item for item in read_items(site.lock_dir) if item.boot_id != here]
+    ready = ready_for(earlier, here)
+    if ready is None or ready.next_boot:
         return
     is_given_up = ready.paused_by_us and not paused
-    write_item(site, ready.id, next_boot=NO_BOOT if is_given_up else boot_id())
+    write_item(site, ready.id, next_boot=NO_BOOT if is_given_up else here)
+    for item in earlier:
+        if item.outcome == READY and not item.next_boot and item.id != ready.id:
+            write_item(site, item.id, next_boot=NO_BOOT)
 
 
 def after_boot(site: Site, note: Pause) -> str:

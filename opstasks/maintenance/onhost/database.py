@@ -1,10 +1,13 @@
 """Runs on the host: job-runner's database, read as the service account."""
 
+import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.query import query
+from opstasks.maintenance.onhost.records import ID
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.database_copy import copy_database
 from opstasks.onhost.database_values import line, seconds
@@ -61,13 +64,35 @@ def snapshot(site: Site, id: str) -> str:
 
     Raises HostFailure when the copy is damaged.
     """
-    folder = Path(site.state_dir, "reboots")
-    target = folder / (id + ".sqlite")
+    target = snapshots_dir(site) / (id + ".sqlite")
 
     def copy() -> str:
         copy_database(Path(site.database), target)
-        for old_copy in sorted(folder.glob("*.sqlite"), reverse=True)[KEEP_SNAPSHOTS:]:
-            old_copy.unlink()
+        # The copy is made, even if an old one cannot be removed.
+        with contextlib.suppress(OSError):
+            prune_snapshots(target)
         return str(target)
 
     return str(as_service(site, copy, limit_s=SNAPSHOT_LIMIT_S))
+
+
+def snapshots_dir(site: Site) -> Path:
+    """The folder of the copies that preparations make."""
+    return Path(site.state_dir, "reboots")
+
+
+def prune_snapshots(newest: Path) -> None:
+    """Remove the oldest copies beside the newest one; files with other names are a person's.
+
+    Age is by the host's clock: the names have the time of an operator's clock. A copy from the
+    future counts as old: the host's clock was set back since then. Raises OSError.
+    """
+    now = time.time()
+
+    def age(path: Path) -> tuple[bool, float, str]:
+        made_at = path.stat().st_mtime
+        return made_at <= now, made_at, path.name
+
+    others = [p for p in newest.parent.glob("*.sqlite") if p != newest and ID.fullmatch(p.stem)]
+    for path in sorted(others, key=age, reverse=True)[KEEP_SNAPSHOTS - 1 :]:
+        path.unlink()

@@ -14,6 +14,7 @@ from opstasks.maintenance.onhost import end_pause
 from opstasks.maintenance.onhost.boot import add_boot
 from opstasks.maintenance.onhost.claims import claims
 from opstasks.maintenance.onhost.closing import TROUBLE, cancel_item, tidy_boot
+from opstasks.maintenance.onhost.folders import check_pause
 from opstasks.maintenance.onhost.pause_change import set_pause
 from opstasks.maintenance.onhost.pause_flag import check_seen, pause_note, paused_at
 from opstasks.maintenance.onhost.records import Pause, ScheduledItem, current_pause, item_of
@@ -27,13 +28,14 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
     The request: ``site``, ``who``, ``why``, ``seen_at`` (the time of the flag that the person saw,
     0 for none), ``replace`` (that pause by a new one), ``end`` (the record of the work that ends
-    it, or None). Raises HostRefusal if the present pause is another one.
+    it, or None). Raises HostRefusal if the present pause is another one, or cannot be written.
     """
     os.umask(0o022)
     site = site_of(request)
     flag_at = paused_at(site)
     before = current_pause(flag_at, pause_note(site, flag_at))
     check_seen(before, request["seen_at"])
+    check_pause(site, has_end=bool(request["end"]))
     # What the request does not name is kept, unless the pause is replaced.
     kept = None if request["replace"] else before
     pause = kept or Pause(who=request["who"], task="pause")

@@ -1,5 +1,6 @@
 """Runs on the host: pausing and unpausing, with the note on who paused and why."""
 
+import contextlib
 import time
 from dataclasses import asdict, replace
 
@@ -72,6 +73,8 @@ def clear_pause(site: Site, keep: str = "") -> None:
         path.unlink(missing_ok=True)
         return True
 
-    as_service(site, remove)
+    # A note without its flag counts for nothing.
+    with contextlib.suppress(HostFailure, OSError):
+        as_service(site, remove)
     close_ends(site, keep, "its pause was ended before")
     tidy_boot(site)

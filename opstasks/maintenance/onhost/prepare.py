@@ -41,7 +41,7 @@ from opstasks.maintenance.onhost.units import SYSTEMCTL, is_down, stop_unit
 from opstasks.maintenance.onhost.write import add_step, write_item
 from opstasks.onhost.commands import required
 from opstasks.onhost.formats import plural, span_text
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 # A host that slept at the scheduled time must not go down at another time.
 LATE_S = 1800
@@ -69,7 +69,7 @@ def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
     add_step(site, id, "check again that it can be done", WAITING)
     late_s = time.time() - item.due_at
     if item.timed and late_s > LATE_S:
-        raise HostRefusal(f"{span_text(late_s)} late: did the host sleep?")
+        raise HostRefusal(f"{span_text(late_s)} late: did the host sleep, or did its clock jump?")
     found = problems(site)
     if found:
         raise HostRefusal("; ".join(found))
@@ -91,7 +91,7 @@ def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
 
 def undo(site: Site, id: str, error: Exception) -> None:
     """Restore the service and note what could not be restored, even if the disk is full."""
-    words = "cancelled" if isinstance(error, StoppedError) else str(error)
+    words = "cancelled" if isinstance(error, StoppedError) else error_text(error)
     with contextlib.suppress(OSError):
         add_step(site, id, f"restoring: {words}")
     left = restore(site, read_item(site.lock_dir, id))

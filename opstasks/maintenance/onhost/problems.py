@@ -7,14 +7,15 @@ from pathlib import Path
 
 from opstasks.maintenance.onhost.account import account, as_service
 from opstasks.maintenance.onhost.containers import orphan_problem
-from opstasks.maintenance.onhost.database import job_ids
+from opstasks.maintenance.onhost.database import job_ids, snapshots_dir
+from opstasks.maintenance.onhost.folders import closed_folders
 from opstasks.maintenance.onhost.job_runner import job_runner
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.units import read_unit
 from opstasks.onhost.commands import required
 from opstasks.onhost.formats import plural
 from opstasks.onhost.json_files import read_json
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 # Records and scripts take a few hundred kB.
 MIN_FREE_BYTES = 1 << 20
@@ -28,14 +29,14 @@ def problems(site: Site) -> list[str]:
     Checked twice, when work is scheduled and when it begins: things change in between.
     """
     found: list[str] = []
-    checks = (unit_problem, docker_problem, database_problem, room_problem, command_problem)
-    for check in (*checks, release_problem):
+    checks = (unit_problem, folder_problem, docker_problem, database_problem, room_problem)
+    for check in (*checks, command_problem, release_problem):
         try:
             text = check(site)
         except (HostRefusal, HostFailure) as error:
             text = ": ".join(filter(None, [error.reason, error.detail.strip().split("\n")[-1]]))
         except (OSError, KeyError, sqlite3.Error, subprocess.SubprocessError) as error:
-            text = str(error)
+            text = error_text(error)
         if text and text not in found:
             found.append(text)
     return found
@@ -50,6 +51,13 @@ def unit_problem(site: Site) -> str:
     return "" if load == "loaded" else f"the unit {site.unit} does not exist"
 
 
+def folder_problem(site: Site) -> str:
+    """Check that every folder can be written to."""
+    found = [f"cannot write to {place}: {why}" for place, why in closed_folders(site)]
+    advice = f"make it a folder that {site.service_user} may write to first (chown -R)"
+    return f"{'; '.join(dict.fromkeys(found))}: {advice}" if found else ""
+
+
 def docker_problem(site: Site) -> str:
     """Check that the service account can use docker, and that no orphan runs."""
     required("docker does not answer", "docker", "ps", "--quiet", **account(site), timeout=60)
@@ -60,7 +68,8 @@ def database_problem(site: Site) -> str:
     """Check that the database is readable and that there is room for a copy."""
     ids = job_ids(site)
     size_bytes = int(as_service(site, lambda: Path(site.database).stat().st_size))
-    place = site.state_dir if Path(site.state_dir).is_dir() else site.home
+    places = (snapshots_dir(site), Path(site.state_dir), Path(site.home))
+    place = next((path for path in places if path.is_dir()), places[-1])
     if shutil.disk_usage(place).free < size_bytes * 1.2 + SPARE_BYTES:
         return f"no room for a snapshot of the database ({plural(len(ids), 'job')}) under {place}"
     return ""
@@ -91,8 +100,9 @@ def release_problem(site: Site) -> str:
     folder = Path(site.state_dir, "releases")
 
     def unfinished() -> list[str]:
-        found = [read_json(path) for path in sorted(folder.glob("*.json"))]
-        return [str(r["id"]) for r in found if r.get("id") and not r.get("outcome")]
+        found = [(path.stem, read_json(path)) for path in sorted(folder.glob("*.json"))]
+        # A file with another name than its id is a person's copy.
+        return [name for name, r in found if r.get("id") == name and not r.get("outcome")]
 
     ids = as_service(site, unfinished)
     return f"the release {ids[0]} is unfinished: run `deploy` first" if ids else ""

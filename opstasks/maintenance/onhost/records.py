@@ -6,7 +6,7 @@ the service account may read; ``scripts/ID/run.py``, the program that will run, 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,11 @@ class ScheduledItem:
 
     `*_at` are seconds since the epoch, 0 for "not yet"; `*_s` are seconds. `due_there` is `due_at`
     in the host's zone; `timed` is False for work that began at once. `outcome` is "" until the end.
-    `boot_id` is the boot in which it was scheduled, `next_boot` the one that it
-    prepared for, once that has happened. `who` is what the client says about itself, `login` the
-    account of the SSH login. `left` says what could not be restored after a failure.
+    `boot_id` is the boot in which it was scheduled, `next_boot` the one that it prepared for, once
+    that has happened. `scheduled_at` gives the order of records: it is later than that of every
+    earlier record, even if the host's clock was set back. `who` is what the client says about
+    itself, `login` the account of the SSH login. `left` says what could not be restored after a
+    failure.
     """
 
     id: str = ""
@@ -172,6 +174,23 @@ def is_obsolete(item: ScheduledItem, note: Pause | None) -> bool:
     return item.kind == UNPAUSE and not item.outcome and item.id != current
 
 
+def ready_for(items: Iterable[ScheduledItem], boot_id: str) -> ScheduledItem | None:
+    """The preparation that counts in a boot, of records that are sorted (newest first).
+
+    It is one that was made in this boot, else the one that was for it, else one whose boot has not
+    come. Only among equals the newest counts: the host's clock may have been set back.
+    """
+    ready = [item for item in items if item.kind == PREPARE and item.outcome == READY]
+    # Of several preparations in a boot, only the last one was noted with the boot that it was for.
+    over = {item.boot_id for item in ready if item.next_boot}
+
+    def rank(item: ScheduledItem) -> tuple[bool, bool, bool]:
+        is_ahead = not item.next_boot and item.boot_id not in over
+        return item.boot_id == boot_id, item.next_boot == boot_id, is_ahead
+
+    return max(ready, key=rank, default=None)
+
+
 # -- paths -------------------------------------------------------------------------------------
 
 
@@ -187,9 +206,14 @@ def records_dir(lock_dir: str) -> Path:
     return Path(lock_dir, "scheduled")
 
 
+def scripts_dir(site: Site) -> Path:
+    """The folder of all scripts."""
+    return Path(site.lock_dir, "scripts")
+
+
 def script_dir(site: Site, id: str) -> Path:
     """The folder of the script that a piece of work runs. Raises HostRefusal for an invalid id."""
-    return Path(site.lock_dir, "scripts", checked_id(id))
+    return scripts_dir(site) / checked_id(id)
 
 
 def pause_path(state_dir: str) -> Path:

@@ -7,21 +7,24 @@ from pathlib import Path
 from opstasks.maintenance.onhost.records import (
     ID,
     PREPARE,
-    READY,
     RUNNING,
     SCHEDULED,
     TIMER_LOST,
     ScheduledItem,
     checked_id,
     item_of,
+    ready_for,
     records_dir,
 )
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.units import unit_states
 from opstasks.onhost.json_files import read_json
+from opstasks.onhost.limits import moment
 
 # A record is written before its timer is started.
 TIMER_STARTS_S = 120
+# The least time between two records.
+STEP_S = 0.001
 
 
 def boot_id() -> str:
@@ -40,13 +43,21 @@ def read_item(lock_dir: str, id: str) -> ScheduledItem:
 
 
 def read_items(lock_dir: str) -> list[ScheduledItem]:
-    """Every record, newest first by the host's own clock: ids carry the operator's clock."""
-    found = [item_of(read_json(path)) for path in records_dir(lock_dir).glob("*.json")]
-    return sorted((item for item in found if ID.fullmatch(item.id)), key=_age, reverse=True)
+    """Every record, newest first by the host's own clock: ids carry the operator's clock.
+
+    Those of this boot come before all others: the host's clock may have been set back. A file with
+    another name than its id is a person's copy.
+    """
+    here = boot_id()
+    found = [(path.stem, item_of(read_json(path))) for path in records_dir(lock_dir).glob("*.json")]
+    items = [item for name, item in found if item.id == name and ID.fullmatch(name)]
+    return sorted(items, key=lambda i: (i.boot_id == here, i.scheduled_at, i.id), reverse=True)
 
 
-def _age(item: ScheduledItem) -> tuple[float, str]:
-    return item.scheduled_at, item.id
+def after_all(site: Site, now: float) -> float:
+    """The time of a new record: now, or later if the clock was set back since the last one."""
+    last_at = max((item.scheduled_at for item in read_items(site.lock_dir)), default=0.0)
+    return moment(max(now, last_at + STEP_S))
 
 
 def pending(site: Site) -> list[ScheduledItem]:
@@ -63,7 +74,7 @@ def pending(site: Site) -> list[ScheduledItem]:
 
 def is_alive(item: ScheduledItem, state: str, now: float) -> bool:
     """Whether work is scheduled or under way; new work may not have its timer yet."""
-    is_new = state == TIMER_LOST and now - item.scheduled_at < TIMER_STARTS_S
+    is_new = state == TIMER_LOST and abs(now - item.scheduled_at) < TIMER_STARTS_S
     return is_new or state in (SCHEDULED, RUNNING)
 
 
@@ -85,5 +96,4 @@ def again(lock_dir: str, item: ScheduledItem) -> ScheduledItem:
 
 def newest_ready(site: Site) -> ScheduledItem | None:
     """The newest preparation after which the host was ready."""
-    found = read_items(site.lock_dir)
-    return next((i for i in found if i.kind == PREPARE and i.outcome == READY), None)
+    return ready_for(read_items(site.lock_dir), boot_id())

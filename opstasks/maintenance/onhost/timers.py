@@ -8,12 +8,12 @@ from datetime import datetime, timezone
 from opstasks.maintenance.onhost.install import install, remove_script
 from opstasks.maintenance.onhost.records import FAILED, SCHEDULED, ScheduledItem, records_dir
 from opstasks.maintenance.onhost.site import Site
-from opstasks.maintenance.onhost.store import boot_id
+from opstasks.maintenance.onhost.store import after_all, boot_id
 from opstasks.maintenance.onhost.times import host_time, resolve
 from opstasks.maintenance.onhost.units import read_unit
 from opstasks.maintenance.onhost.write import write_item
 from opstasks.onhost.commands import required
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 
 def dated(item: ScheduledItem) -> ScheduledItem:
@@ -43,13 +43,14 @@ def hand_over(site: Site, item: ScheduledItem, module: str) -> None:
     Raises HostFailure or OSError, and then the record says `failed`.
     """
     records_dir(site.lock_dir).mkdir(mode=0o755, parents=True, exist_ok=True)
+    item = replace(item, scheduled_at=after_all(site, item.scheduled_at))
     write_item(site, item.id, **vars(item))
     try:
         start_unit(site, item, module)
     except (HostFailure, OSError) as error:
         remove_script(site, item.id)
         with contextlib.suppress(OSError):
-            write_item(site, item.id, outcome=FAILED, reason=str(error))
+            write_item(site, item.id, outcome=FAILED, reason=error_text(error))
         raise
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from opstasks.manage.onhost import account_actions, file_actions, system_actions
-from opstasks.onhost.protocol import HostFailure, send_part
+from opstasks.onhost.protocol import HostFailure, error_text, send_part
 
 Action = dict[str, Any]
 ACTIONS: dict[str, Callable[[Action], None]] = {
@@ -54,5 +54,7 @@ def perform(action: Action) -> None:
     """Do one action; raises HostFailure."""
     try:
         ACTIONS[action["do"]](action)
-    except (OSError, LookupError, subprocess.SubprocessError) as error:
+    except OSError as error:
+        raise HostFailure(error_text(error)) from error
+    except (LookupError, subprocess.SubprocessError) as error:
         raise HostFailure(str(error) or type(error).__name__) from error

@@ -101,7 +101,9 @@ def back_up(path: str, owner: str, group: str, mode: str) -> None:
         taken = [int(other[-2:]) for other in kept if moment in other]
         new = f"{name}.bak-{moment}-{max(taken, default=-1) + 1:02}"
         put(f"{around}{new}", data, owner, group, mode)
-        for old in sorted(kept)[: max(0, len(kept) + 1 - KEEP_BACKUPS)]:
+        # One from the future counts as old: the host's clock was set back since then.
+        oldest_first = sorted(kept, key=lambda other: (other < new, other))
+        for old in oldest_first[: max(0, len(kept) + 1 - KEEP_BACKUPS)]:
             os.unlink(old, dir_fd=folder)
 
 

@@ -15,8 +15,9 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.flock import lock_within
-from opstasks.onhost.formats import first_names
+from opstasks.onhost.formats import first_names, plural
 from opstasks.onhost.mounts import mount_of, mounted
 from opstasks.onhost.protocol import Answer, Request
 from opstasks.sync.onhost import records
@@ -156,16 +157,28 @@ def run(request: Request, points: list[str]) -> RunRecord:
     path = Path(request["state_dir"], records.FILE)
     try:
         with alone(request["state_dir"]):
-            records.write(path, record)
+            # A full disk of the records is no reason to copy nothing: the last write reports it.
+            with contextlib.suppress(OSError):
+                records.write(path, record)
             copy_all(request, points, record)
     except SyncError as error:
         record.error, record.hint = error.reason, error.hint
     except OSError as error:
-        record.error, record.hint = str(error), JOURNAL
+        record.error, record.hint = explained(error), JOURNAL
     judge(record)
     record.ended_at = time.time()
-    records.write(path, record)
+    keep(path, record)
     return record
+
+
+def keep(path: Path, record: RunRecord) -> None:
+    """Write the record of a run that has ended; a run without its record has failed."""
+    try:
+        records.write(path, record)
+    except OSError as error:
+        done = f"copied {plural(record.copied, 'file')}, but"
+        done = f"{record.error};" if record.error else done
+        record.error = f"{done} its record cannot be written: {explained(error)}"
 
 
 def judge(record: RunRecord) -> None:
@@ -210,7 +223,7 @@ def main(request: Request) -> Answer:
     try:
         record = run(request, mounted())
     except Exception:
-        # The record could not be written, or our code has a bug: show it in the journal.
+        # Our code has a bug: show it in the journal.
         traceback.print_exc()
         sys.exit(1)
     tell(record)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from opstasks.onhost.commands import call, required, said
-from opstasks.onhost.protocol import Answer, HostFailure, Request
+from opstasks.onhost.protocol import Answer, HostFailure, Request, error_text
 from opstasks.onhost.safe_files import read
 
 # A stop waits for a run that is copying.
@@ -128,4 +128,4 @@ def main(request: Request) -> Answer:
     try:
         return {"changed": place(request)}
     except OSError as error:
-        raise HostFailure(str(error)) from error
+        raise HostFailure(error_text(error)) from error
