@@ -10,6 +10,7 @@ def main(request: Request) -> Answer:
     local, new = proposal(request)
     if new == local.text:
         return {"changed": False}
+    # The file was read before job-runner tried the new values, which may take a minute.
     check_unchanged(local, request["stamp"])
     replace_file(local, new)
     return {"changed": True}

@@ -75,7 +75,7 @@ def replace_file(old: ReadFile, text: str) -> None:
     The copy has no secrets: an unset or replaced secret must be gone.
 
     Raises HostRefusal when the file has changed since it was read, or when the new text cannot be
-    written; the file and its copies are then as they were.
+    written; the file is then as it was.
     """
     with _refusing(old.path):
         folder = os.open(old.path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -105,10 +105,8 @@ def _replace(folder: int, old: ReadFile, text: str) -> None:
     data = text.encode("utf-8", "surrogateescape")
     with safe_files.staged(folder, staged_name, data) as (beside, handle):
         os.fchmod(handle, mode)
-        # Before the copy is made, so that a refusal changes nothing; and at the last moment.
-        check_unchanged(old, old.stamp)
         _keep(folder, old, mode)
-        check_unchanged(old, old.stamp)
+        check_unchanged(old, old.stamp)  # at the last moment
         os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
