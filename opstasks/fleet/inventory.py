@@ -132,6 +132,11 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.lock_dir}/lock"
 
     @property
+    def kept_in(self) -> str:
+        """Where root keeps the old contents of files that opstasks replaced."""
+        return f"{self.lock_dir}/replaced"
+
+    @property
     def state_dir(self) -> str:
         """The folder of our own files on the host: releases and snapshots."""
         return f"{self.home}/opstasks"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from opstasks.core.errors import CommandFailed, ProgramFailed, TimedOut, VerifyFailed
+from opstasks.core.errors import CommandFailed, ProgramFailed, Refused, TimedOut, VerifyFailed
 from opstasks.core.fields import Count, Line
 from opstasks.core.formats import size_text
 from opstasks.core.hints import one_word
@@ -29,10 +29,17 @@ EVERY_S = 5.0
 
 
 class PullRequest(msgspec.Struct, frozen=True):
-    """The content to pull, how often to send progress, and the time limit."""
+    """The content to pull, how often to send progress, and the time limit.
+
+    Nothing is pulled if one of the `names` is not as the plan showed it: with one of the `replaced`
+    images, or `free`.
+    """
 
     repository: str
     digest: str
+    names: tuple[str, ...]
+    replaced: tuple[str, ...]
+    free: tuple[str, ...]
     every_s: float = EVERY_S
     limit_s: float = PULL_TIMEOUT_S
 
@@ -53,13 +60,14 @@ class PullAnswer(msgspec.Struct, frozen=True):
 
 
 class SwitchRequest(msgspec.Struct, frozen=True):
-    """The image, its new names, and the images that it replaces."""
+    """The image, its new names, the images that it replaces, and names that no image has."""
 
     repository: str
     digest: str
     id: str
     names: tuple[str, ...]
     replaced: tuple[str, ...]
+    free: tuple[str, ...]
 
 
 class SwitchAnswer(msgspec.Struct, frozen=True):
@@ -99,7 +107,8 @@ def only_planned(plan: ImagesPlan) -> ImagesResult:
 def apply(host: Host, shown: ImagesPlan) -> ImagesResult:
     """Carry out the plan that was shown: first pull all content, then move the names.
 
-    Raises CommandFailed when a pull fails, VerifyFailed when names were not moved.
+    Raises Refused when a name was moved since then, CommandFailed when a pull fails, VerifyFailed
+    when names were not moved.
     """
     if not shown.changed:
         return only_planned(shown)
@@ -133,12 +142,15 @@ def _pull(host: Host, step: ImagesStep) -> str:
     Raises Interrupted after Ctrl-C: a pull may take hours, and complete layers are kept.
     """
     host.step(f"pull {step.repository}@{short(step.digest)}", brief=f"pulled {step.ref}")
-    request = PullRequest(step.repository, step.digest)
+    request = PullRequest(step.repository, step.digest, step.names, step.replaced, step.free)
     progress = _PullSteps(host, step.ref)
     try:
         answer = host.service.follow(
             PULL, request, progress.take, on_wait=lambda: host.checkpoint(STOPPED)
         )
+    except Refused as refusal:
+        refusal.hint = refusal.hint or _again(host, step)
+        raise
     except (ProgramFailed, CommandFailed, TimedOut) as failure:
         host.checkpoint(STOPPED)
         raise _pull_failed(host, step, failure) from failure
@@ -179,10 +191,12 @@ class _PullSteps:
 def _switch(host: Host, step: ImagesStep, image_id: str) -> tuple[str, ...]:
     """Move the names of one image; returns the ids of replaced images that were removed."""
     host.step(f"name it {', '.join(step.names)}", brief="named")
-    request = SwitchRequest(step.repository, step.digest, image_id, step.names, step.replaced)
+    request = SwitchRequest(
+        step.repository, step.digest, image_id, step.names, step.replaced, step.free
+    )
     try:
         return host.service.call(SWITCH, request).removed
-    except ProgramFailed as failure:
+    except (ProgramFailed, Refused) as failure:  # content was pulled: not a refusal any more
         raise VerifyFailed(
             f"cannot move the names of {step.ref}: {failure.message}",
             host=host.name,

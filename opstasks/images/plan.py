@@ -15,7 +15,7 @@ class ImagesStep:
     """One image to update: its new content and names, and the images that lose the names.
 
     `now` are the digests of these images, or their ids where they have none; `users` the names of
-    containers that use them.
+    containers that use them. `free` are the names that no image has.
     """
 
     ref: ImageRef
@@ -25,6 +25,7 @@ class ImagesStep:
     replaced: tuple[str, ...]
     now: tuple[str, ...]
     users: tuple[str, ...]
+    free: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def _step(ref: ImageRef, found: ImagesFacts, digest: str) -> ImagesStep | None:
         replaced=tuple(old),
         now=tuple(image.digest or image.id for image in old.values()),
         users=tuple(user for image in old.values() for user in image.users),
+        free=tuple(name for name, image in zip(names, have, strict=True) if image is None),
     )
 
 

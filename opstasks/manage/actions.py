@@ -93,7 +93,9 @@ class SetRights(Action, frozen=True, kw_only=True, tag="rights"):
 class WriteFile(Action, frozen=True, kw_only=True, tag="file"):
     """Write a file that `check` accepts (``@file@`` is the new one); run `verify` afterwards.
 
-    `backup` keeps what was replaced. `reload` is "daemon" for systemd itself, or a unit.
+    `replaces` is what the plan showed: the SHA-256 of the present file, another kind of thing, or
+    "absent"; the action fails if the host has something else. The old content is kept, beside the
+    file (`backup`) or in the folder `kept_in`. `reload` is "daemon" for systemd itself, or a unit.
     """
 
     path: str
@@ -101,6 +103,8 @@ class WriteFile(Action, frozen=True, kw_only=True, tag="file"):
     group: str
     mode: str
     content: str
+    replaces: str
+    kept_in: str
     backup: bool = False
     check: tuple[str, ...] = ()
     verify: tuple[str, ...] = ()
@@ -108,18 +112,25 @@ class WriteFile(Action, frozen=True, kw_only=True, tag="file"):
 
 
 class RemoveFile(Action, frozen=True, kw_only=True, tag="remove"):
-    """Delete a file; `reload` as with `WriteFile`."""
+    """Delete a file; `replaces`, `kept_in` and `reload` as with `WriteFile`."""
 
     path: str
+    replaces: str
+    kept_in: str
     reload: str = ""
 
 
 class SetLine(Action, frozen=True, kw_only=True, tag="setting"):
-    """Replace the line of a file that `match` (a regular expression) finds with `line`."""
+    """Replace the line of a file that `match` (a regular expression) finds with `line`.
+
+    `replaces` are the lines that the plan showed; `kept_in` as with `WriteFile`.
+    """
 
     path: str
     match: str
     line: str
+    replaces: tuple[str, ...]
+    kept_in: str
 
 
 class SetTreeRights(Action, frozen=True, kw_only=True, tag="tree"):

@@ -11,7 +11,15 @@ from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage import inspect, lockout
-from opstasks.manage.actions import AnyAction, SetUser, StartUnit, WriteFile
+from opstasks.manage.actions import (
+    AnyAction,
+    ChangePackages,
+    SetTreeRights,
+    SetUser,
+    StartUnit,
+    StopUnit,
+    WriteFile,
+)
 from opstasks.manage.facts import ManageFacts
 from opstasks.manage.model import AREAS, Description
 from opstasks.manage.perform import perform
@@ -178,9 +186,15 @@ def _done_by(things: set[str], shown: ManagePlan, current: ManagePlan) -> list[M
 
 
 def is_same(one: ManagePlan, other: ManagePlan, *, besides: set[str]) -> bool:
-    """Whether two plans do the same, apart from the named paths."""
+    """Whether two plans do the same to the same things, apart from the named paths."""
 
-    def actions(planned: ManagePlan) -> list[AnyAction | None]:
-        return [step.action for step in planned.todo if step.thing not in besides]
+    def shown(planned: ManagePlan) -> list[tuple[AnyAction | None, str]]:
+        steps = [step for step in planned.todo if step.thing not in besides]
+        return [(step.action, "" if _moves(step) else step.now) for step in steps]
 
-    return actions(one) == actions(other)
+    return shown(one) == shown(other)
+
+
+def _moves(step: ManageStep) -> bool:
+    """Whether the present state of a step's thing changes by itself: jobs, crashes, the clock."""
+    return isinstance(step.action, (SetTreeRights, StartUnit, StopUnit, ChangePackages))

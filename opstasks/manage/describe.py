@@ -103,7 +103,7 @@ def describe(spec: HostSpec) -> Description:
         file.path: fill(_source(folders, file.source, spec), values, file.source, spec)
         for file in wanted.files
     }
-    wanted = msgspec.structs.replace(wanted, contents=contents)
+    wanted = msgspec.structs.replace(wanted, contents=contents, kept_in=spec.kept_in)
     wrong = [*mistakes(wanted), *_sync_mistakes(wanted, spec), *_url_mistakes(wanted, spec)]
     if wrong:
         raise refused(wrong, spec)

@@ -19,7 +19,10 @@ from opstasks.manage.model import Description, Tree
 
 
 class AskedPath(msgspec.Struct, frozen=True):
-    """A path; the content is compared with `sha256` only if it `may_read`."""
+    """A path; its content is hashed only if it `may_read`, and sent only if `sha256` differs.
+
+    An empty `sha256`: the content is never sent.
+    """
 
     path: str
     sha256: str = ""
@@ -178,7 +181,7 @@ def _paths(wanted: Description) -> Iterator[AskedPath]:
         yield AskedPath(wanted.options.requires)
     yield from (AskedPath(directory.path) for directory in wanted.directories)
     yield from (AskedPath(rights.path) for rights in wanted.rights)
-    yield from (AskedPath(removal.path) for removal in wanted.removals)
+    yield from (AskedPath(removal.path, may_read=True) for removal in wanted.removals)
     for file in wanted.files:
         content = wanted.contents[file.path]
         yield AskedPath(file.path, sha256(content), not (file.secret or file.once))

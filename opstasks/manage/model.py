@@ -115,10 +115,10 @@ class File(ManageEntry, frozen=True, kw_only=True):
     """A file; with `once`, only its owner and mode are managed after it was created.
 
     `check` is a command that must accept the new content (``@file@``), `verify` one that must
-    accept all files once it is in place; `backup` keeps the old content beside it, as
-    ``.bak-`` with the time; `secret` contents are never read or shown; `reload` is "daemon" for
-    systemd itself, or a unit. `access` marks a login file: it is written last, and the old
-    file is restored unless a fresh connection then succeeds.
+    accept all files once it is in place. `backup` keeps an old content beside the file, as
+    ``.bak-`` with the time, and not in a folder of root; `secret` contents are never read or shown;
+    `reload` is "daemon" for systemd itself, or a unit. `access` marks a login file: it is written
+    last, and the old file is restored unless a fresh connection then succeeds.
     """
 
     path: str
@@ -220,7 +220,8 @@ class Unit(ManageEntry, frozen=True, kw_only=True):
 class Description(ManageEntry, frozen=True, kw_only=True):
     """Everything that a host should have, in the order in which it is created.
 
-    `contents` are the contents of `files` by path; `notes` are for the operator.
+    `contents` are the contents of `files` by path; `notes` are for the operator. Below the folder
+    `kept_in`, the host keeps the old contents of files that are replaced.
     """
 
     options: BackendOptions = BackendOptions()
@@ -240,6 +241,7 @@ class Description(ManageEntry, frozen=True, kw_only=True):
     probes: tuple[Probe, ...] = ()
     units: tuple[Unit, ...] = ()
     contents: dict[str, str] = {}
+    kept_in: str = "/var/lib/opstasks/replaced"
     notes: tuple[str, ...] = ()
 
     def listed(self) -> dict[str, str]:

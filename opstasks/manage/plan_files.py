@@ -23,13 +23,13 @@ def file_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
     for directory in wanted.directories:
         yield from _directory(directory, facts)
     for file in wanted.files:
-        yield from _file(file, wanted.contents[file.path], facts)
+        yield from _file(file, wanted, facts)
     for setting in wanted.settings:
-        yield from _setting(setting, facts)
+        yield from _setting(setting, wanted, facts)
     for rights in wanted.rights:
         yield from _rights(rights, facts)
     for removal in wanted.removals:
-        yield from _removal(removal, facts)
+        yield from _removal(removal, wanted, facts)
     for tree in wanted.trees:
         yield from _tree(tree, facts.trees[tree.path])
 
@@ -62,9 +62,10 @@ def _directory(directory: Directory, facts: ManageFacts) -> Iterator[ManageStep]
         yield ManageStep(area, path, *differing, action, why)
 
 
-def _file(file: File, content: str, facts: ManageFacts) -> Iterator[ManageStep]:
+def _file(file: File, wanted: Description, facts: ManageFacts) -> Iterator[ManageStep]:
     path, area, now = file.path, file.area, facts.paths.get(file.path)
-    action, why = _write(file, content), file_history(facts, file.path)
+    content = wanted.contents[path]
+    action, why = _write(file, wanted, now), file_history(facts, file.path)
     # The connected person's own keys are a login file.
     access = file.access or path == f"/home/{facts.login}/.ssh/authorized_keys"
     after = None if file.secret else content
@@ -78,13 +79,20 @@ def _file(file: File, content: str, facts: ManageFacts) -> Iterator[ManageStep]:
         yield ManageStep(area, path, *differing, _set_rights(file), why)
 
 
-def _write(file: File, content: str) -> WriteFile:
+def state(now: PathFacts | None) -> str:
+    """A path in one word, as `opstasks.manage.onhost.file_facts` says it on the host."""
+    return "absent" if now is None else now.sha256 or now.kind
+
+
+def _write(file: File, wanted: Description, now: PathFacts | None) -> WriteFile:
     return WriteFile(
         path=file.path,
         owner=file.owner,
         group=file.group,
         mode=file.mode,
-        content=content,
+        content=wanted.contents[file.path],
+        replaces=state(now),
+        kept_in=wanted.kept_in,
         backup=file.backup,
         check=file.check,
         verify=file.verify,
@@ -92,11 +100,17 @@ def _write(file: File, content: str) -> WriteFile:
     )
 
 
-def _setting(setting: Setting, facts: ManageFacts) -> Iterator[ManageStep]:
+def _setting(setting: Setting, wanted: Description, facts: ManageFacts) -> Iterator[ManageStep]:
     now = facts.settings.get(setting.name)
     if now is None or now == (setting.line,):
         return
-    action = SetLine(path=setting.path, match=setting.match, line=setting.line)
+    action = SetLine(
+        path=setting.path,
+        match=setting.match,
+        line=setting.line,
+        replaces=now,
+        kept_in=wanted.kept_in,
+    )
     have, why = " | ".join(now) or "absent", word_history(facts, setting.path)
     thing = f"{setting.path}: {setting.name}"
     yield ManageStep(setting.area, thing, have, setting.line, action, why)
@@ -109,10 +123,11 @@ def _rights(rights: Rights, facts: ManageFacts) -> Iterator[ManageStep]:
         yield ManageStep(rights.area, rights.path, *differing, _set_rights(rights), why)
 
 
-def _removal(removal: Removal, facts: ManageFacts) -> Iterator[ManageStep]:
+def _removal(removal: Removal, wanted: Description, facts: ManageFacts) -> Iterator[ManageStep]:
     path, now = removal.path, facts.paths.get(removal.path)
     if now is not None:
-        action, why = RemoveFile(path=path, reload=removal.reload), file_history(facts, path)
+        shown, kept_in, why = state(now), wanted.kept_in, file_history(facts, path)
+        action = RemoveFile(path=path, replaces=shown, kept_in=kept_in, reload=removal.reload)
         have, area = f"a {now.kind}", removal.area
         yield ManageStep(area, path, have, "absent", action, why, removal.access)
 

@@ -94,18 +94,24 @@ def look(path: str) -> os.stat_result | None:
 def read(path: str, max_bytes: int = MAX_BYTES) -> bytes:
     """The content of a plain file; raises Unsafe for anything else and for a larger file."""
     with parent_of(path) as (folder, name):
-        handle = os.open(name, PLAIN, dir_fd=folder)
-        with os.fdopen(handle, "rb") as stream:
-            info = os.fstat(handle)
-            if not stat.S_ISREG(info.st_mode):
-                raise Unsafe(f"{path} is not a plain file")
-            if info.st_nlink > 1 and os.geteuid() == 0:
-                raise Unsafe(f"{path} has several hard links; inspect it")
-            # It may grow while it is read.
-            data = b"" if info.st_size > max_bytes else stream.read(max_bytes + 1)
-            if info.st_size > max_bytes or len(data) > max_bytes:
-                raise Unsafe(f"{path} is larger than {max_bytes >> 20} MiB")
-            return data
+        return read_at(folder, name, max_bytes, path=path)
+
+
+def read_at(folder: int, name: str, max_bytes: int = MAX_BYTES, *, path: str = "") -> bytes:
+    """The content of a plain file in an open folder, as `read`; `path` is for messages."""
+    path = path or name
+    handle = os.open(name, PLAIN, dir_fd=folder)
+    with os.fdopen(handle, "rb") as stream:
+        info = os.fstat(handle)
+        if not stat.S_ISREG(info.st_mode):
+            raise Unsafe(f"{path} is not a plain file")
+        if info.st_nlink > 1 and os.geteuid() == 0:
+            raise Unsafe(f"{path} has several hard links; inspect it")
+        # It may grow while it is read.
+        data = b"" if info.st_size > max_bytes else stream.read(max_bytes + 1)
+        if info.st_size > max_bytes or len(data) > max_bytes:
+            raise Unsafe(f"{path} is larger than {max_bytes >> 20} MiB")
+        return data
 
 
 def check_owned_by_root(path: str) -> None:

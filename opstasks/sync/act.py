@@ -23,8 +23,12 @@ FIRST_RUN_S = 30.0
 
 
 class SyncUnitsRequest(msgspec.Struct, frozen=True):
-    """Files to write, units to enable and disable; `restart` restarts units that are up."""
+    """Files to write, units to enable and disable; `restart` restarts units that are up.
 
+    The old contents of the files are kept in the folder `kept_in`.
+    """
+
+    kept_in: str
     files: dict[str, str] = {}
     enable: tuple[str, ...] = ()
     disable: tuple[str, ...] = ()
@@ -70,7 +74,7 @@ def start(host: Host) -> SyncResult:
         host.step(f"copy {spec.level3_source} every {units.EVERY_S} s")
         # After a failure, the next run starts at once and not in two minutes.
         restart = before.has_failed or not before.enabled
-        request = SyncUnitsRequest(files=units.files(spec), enable=(units.TIMER,), restart=restart)
+        request = SyncUnitsRequest(spec.kept_in, units.files(spec), (units.TIMER,), restart=restart)
         changed = _place(host, request, "sync.start")
         now = _first_run(host, before)
         if not (now.on and now.enabled):
@@ -106,7 +110,8 @@ def stop(host: Host) -> SyncResult:
         return SyncResult(False, "off")
     with change(host.root, "sync.stop"):
         # Keep the files, as `manage` expects them: off means neither enabled nor running.
-        _place(host, SyncUnitsRequest(disable=(units.TIMER, units.SERVICE)), "sync.stop")
+        down = (units.TIMER, units.SERVICE)
+        _place(host, SyncUnitsRequest(host.spec.kept_in, disable=down), "sync.stop")
         after = inspect(host)
         if not after.is_off:
             hint = f"see who: inv -H {host.name} history; then: inv -H {host.name} sync.stop"
@@ -119,7 +124,7 @@ def once(host: Host) -> SyncResult:
     spec = host.spec
     units.check_source(spec)
     with change(host.root, "sync.once", {"source": spec.level3_source}):
-        _place(host, SyncUnitsRequest(files=units.files(spec)), "sync.once")
+        _place(host, SyncUnitsRequest(spec.kept_in, units.files(spec)), "sync.once")
         before = inspect(host)
         host.step(f"copy {spec.level3_source}")
         # A start joins a run in progress, which may have begun too early: run it again.

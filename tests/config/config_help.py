@@ -62,5 +62,10 @@ def changed(folder, wanted, *, at=None, program=change):
     return program.main(request)
 
 
+def copies(folder):
+    """Our copies of the local file, the oldest first."""
+    return sorted(folder.glob("04_local.env.bak-*"))
+
+
 def previewed(folder, wanted):
     return changed(folder, wanted, program=preview)

@@ -38,7 +38,7 @@ def config_files(managed):
     keep = f"rm -rf /tmp/config; cp -a {CONFIG} /tmp/config; rm -f /tmp/canary"
     managed.must(HOST, ["bash", "-c", keep])
     yield managed
-    back = f"cp -a /tmp/config/. {CONFIG}/; rm -f {LOCAL}.bak; systemctl restart jobrunner"
+    back = f"cp -a /tmp/config/. {CONFIG}/; rm -f {LOCAL}.bak-*; systemctl restart jobrunner"
     managed.must(HOST, ["bash", "-c", back])
 
 
@@ -105,7 +105,8 @@ def test_a_key_is_set_applies_at_the_restart_and_is_removed(config_files, inv):
     done = good(inv("-H", HOST, "config.set", "MAX_WORKERS=2", "--yes"))
     assert f"inv -H {HOST} service.restart" in done.stdout
     assert text(config_files) == before + "MAX_WORKERS=2\n"
-    assert text(config_files, f"{LOCAL}.bak") == before
+    copies = config_files.must(HOST, ["bash", "-c", f"ls {LOCAL}.bak-*"]).split()
+    assert [text(config_files, path) for path in copies] == [before]
     stat = config_files.must(HOST, ["stat", "-c", "%U:%G %a", LOCAL]).strip()
     assert stat == "opensafely:opensafely 640"
     assert in_service(config_files, "MAX_WORKERS") == "3"

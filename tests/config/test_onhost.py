@@ -20,9 +20,10 @@ from opstasks.config.values import VALUES
 from opstasks.core.command import Secret
 from opstasks.core.errors import ProgramFailed, Refused
 from opstasks.core.result import Result
+from opstasks.onhost import backups
 from opstasks.onhost.limits import moment
 from opstasks.onhost.protocol import HostRefusal, answer_to
-from tests.config.config_help import TOKEN, changed, paths, previewed, shown, stamp
+from tests.config.config_help import TOKEN, changed, copies, paths, previewed, shown, stamp
 
 
 def decoded(program, answer):
@@ -130,11 +131,11 @@ def test_a_key_is_replaced_in_place_and_the_old_file_is_kept(folder):
     assert changed(folder, {"MAX_WORKERS": "3", "NEW": "a b"}) == {"changed": True}
     assert local.read_text() == "# mine\nMAX_WORKERS=3\nPLAIN_LOOKING=0ther\nNEW='a b'\n"
     backup = before.replace("0ther", "***")  # its name is in the file of secrets
-    assert (folder / "04_local.env.bak").read_text() == backup
+    assert [copy.read_text() for copy in copies(folder)] == [backup]
     assert stat.S_IMODE(local.stat().st_mode) == 0o640
     assert changed(folder, {"MAX_WORKERS": "3", "NEW": "a b"}) == {"changed": False}
-    assert (folder / "04_local.env.bak").read_text() == backup
-    assert not [p.name for p in folder.iterdir() if p.name.startswith(".04")]
+    assert [copy.read_text() for copy in copies(folder)] == [backup]
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
 
 @pytest.mark.parametrize(
@@ -156,17 +157,18 @@ def test_a_backup_has_no_secret(folder, lines, wanted):
     (folder / "02_secrets.env").write_text("#DATABASE=\nPLAIN_LOOKING=1\n")
     local = folder / "04_local.env"
     local.write_text(f"# mine\nMAX_WORKERS=2\n{lines.format(S=secret)}\n")
-    (folder / "04_local.env.bak").write_text(f"TOKEN={secret}")
-    (folder / ".04_local.env.killed_1").write_text(f"TOKEN={secret}")
+    older = folder / "04_local.env.bak-20200101T000000Z-00"
+    older.write_text(f"TOKEN={secret}")
+    killed = folder / ".opstasks-04_local.env.0123456789ab"
+    killed.write_text(f"TOKEN={secret}")
     changed(folder, wanted)
     others = [path for path in folder.iterdir() if path != local and path.is_file()]
-    assert folder / "04_local.env.bak" in others
-    assert folder / ".04_local.env.killed_1" not in others
+    assert killed not in others
     assert [path.name for path in others if secret in path.read_text()] == []
-    assert "# mine\nMAX_WORKERS=2\n" in (folder / "04_local.env.bak").read_text()
-    assert stat.S_IMODE((folder / "04_local.env.bak").stat().st_mode) == stat.S_IMODE(
-        local.stat().st_mode
-    )
+    assert older.read_text() == "TOKEN=***"
+    (_, newer) = copies(folder)
+    assert "# mine\nMAX_WORKERS=2\n" in newer.read_text()
+    assert stat.S_IMODE(newer.stat().st_mode) == stat.S_IMODE(local.stat().st_mode)
 
 
 @pytest.mark.parametrize("new", ["other", None])
@@ -200,14 +202,64 @@ def test_a_preview_answers_like_a_change_and_writes_nothing(folder):
     assert previewed(folder, {"MAX_WORKERS": "3"}) == {"changed": True}
     assert previewed(folder, {"PLAIN_LOOKING": "0ther"}) == {"changed": False}
     assert (folder / "04_local.env").read_bytes() == before
-    assert not (folder / "04_local.env.bak").exists()
+    assert not copies(folder)
 
 
-def test_the_file_of_an_editor_that_is_open_stays(folder):
-    swap = folder / ".04_local.env.swp"
-    swap.write_text("an edit that is not saved")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "04_local.env.bak",
+        "04_local.env.bak-20261126",
+        ".04_local.env.swp",
+        ".04_local.env.original",
+        ".04_local.env.20261126",
+    ],
+)
+def test_a_file_that_a_person_put_beside_it_stays_as_it_is(folder, name):
+    (folder / name).write_text("TOKEN=opensesame7\n")
     changed(folder, {"MAX_WORKERS": "3"})
-    assert swap.exists()
+    changed(folder, {"MAX_WORKERS": "4"})
+    assert (folder / name).read_text() == "TOKEN=opensesame7\n"
+
+
+def test_only_the_newest_copies_are_kept(folder, monkeypatch):
+    monkeypatch.setattr(backups, "KEEP", 3)
+    for number in range(10, 16):
+        changed(folder, {"MAX_WORKERS": str(number)})
+    kept = ["12", "13", "14"]
+    assert [read_systemd(c.read_text()).values()["MAX_WORKERS"] for c in copies(folder)] == kept
+
+
+def test_an_edit_during_the_trial_import_is_not_lost(folder):
+    local = folder / "04_local.env"
+    with (folder / "code" / "jobrunner" / "config.py").open("a") as code:
+        code.write(f"\nwith open({str(local)!r}, 'a') as file: file.write('BY_HAND=1\\n')\n")
+    with (folder / "03_backend.env").open("a") as file:
+        file.write("BACKEND=test\n")
+    local.write_text("# mine\n")
+    with pytest.raises(HostRefusal, match=r"04_local\.env has changed since"):
+        changed(folder, {"X": "1"})
+    assert local.read_text() == "# mine\nBY_HAND=1\n"
+    assert not copies(folder)
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
+def test_an_edit_at_the_last_moment_is_not_lost(folder, monkeypatch):
+    local = folder / "04_local.env"
+    monkeypatch.setattr(backups, "keep", lambda *_, **__: local.write_text("BY_HAND=1\n"))
+    with pytest.raises(HostRefusal, match=r"04_local\.env has changed since"):
+        changed(folder, {"X": "1"})
+    assert local.read_text() == "BY_HAND=1\n"
+
+
+def test_a_file_that_appears_during_the_trial_import_stays(folder):
+    local = folder / "04_local.env"
+    local.unlink()
+    code = folder / "code" / "jobrunner" / "config.py"
+    code.write_text(f"with open({str(local)!r}, 'a') as file: file.write('BY_HAND=1\\n')\n")
+    with pytest.raises(HostRefusal, match=r"04_local\.env has changed since"):
+        changed(folder, {"X": "1"}, at="")
+    assert local.read_text() == "BY_HAND=1\n"
 
 
 def test_a_file_that_changed_since_the_inspection_is_left_alone(folder):
@@ -281,7 +333,7 @@ def test_a_full_disk_leaves_the_old_file(folder, monkeypatch):
     with pytest.raises(HostRefusal, match="o space left"):
         changed(folder, {"X": "1"})
     assert (folder / "04_local.env").read_text() == before
-    assert not [p.name for p in folder.iterdir() if p.name.startswith(".04")]
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
 
 def test_an_error_after_the_file_was_replaced_is_not_a_refusal(folder, monkeypatch):
@@ -303,7 +355,7 @@ def test_an_error_after_the_file_was_replaced_is_not_a_refusal(folder, monkeypat
 def test_a_full_disk_while_writing_leaves_file_and_backup_as_they_were(
     folder, monkeypatch, failing
 ):
-    local, backup = folder / "04_local.env", folder / "04_local.env.bak"
+    local, backup = folder / "04_local.env", folder / "04_local.env.bak-20200101T000000Z-00"
     backup.write_text("OLD=1\n")
     before, calls, real = local.read_text(), [], os.fsync
 
@@ -315,7 +367,8 @@ def test_a_full_disk_while_writing_leaves_file_and_backup_as_they_were(
     with pytest.raises(HostRefusal, match="o space left"):
         changed(folder, {"X": "1"})
     assert (local.read_text(), backup.read_text()) == (before, "OLD=1\n")
-    assert not [p.name for p in folder.iterdir() if p.name.startswith(".04")]
+    assert copies(folder) == [backup]
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
 
 KEYS = st.from_regex(r"[A-Z_][A-Z0-9_]{0,6}", fullmatch=True)

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from opstasks.core.errors import CommandFailed, Interrupted, InvalidResponse, VerifyFailed
+from opstasks.core.errors import CommandFailed, Interrupted, InvalidResponse, Refused, VerifyFailed
 from opstasks.core.events import StepUpdated
 from opstasks.core.result import Result
 from opstasks.fleet.program import Reader
@@ -22,7 +22,7 @@ from opstasks.images.act import (
 )
 from opstasks.images.names import ImageRef
 from opstasks.images.plan import ImagesPlan, ImagesStep
-from tests.fake_host import Reply, answered, failed
+from tests.fake_host import Reply, answered, failed, refused
 
 PROXY = "proxy.example:5000/core"
 DIGEST = "sha256:" + "a" * 64
@@ -31,8 +31,8 @@ STEP = ImagesStep(
     ImageRef("ehrql", "v1"), f"{PROXY}/ehrql", DIGEST, NAMES, ("o1", "o2"), ("o1",), ()
 )
 PLAN = ImagesPlan((STEP,), 1)
-ASKED = PullRequest(f"{PROXY}/ehrql", DIGEST)
-MOVE = SwitchRequest(f"{PROXY}/ehrql", DIGEST, "new", NAMES, ("o1", "o2"))
+ASKED = PullRequest(f"{PROXY}/ehrql", DIGEST, NAMES, ("o1", "o2"), ())
+MOVE = SwitchRequest(f"{PROXY}/ehrql", DIGEST, "new", NAMES, ("o1", "o2"), ())
 
 
 def test_a_plan_without_steps_touches_nothing(fake_host):
@@ -88,6 +88,25 @@ def test_names_that_were_not_moved_are_a_failure_with_the_reason(fake_host):
     with pytest.raises(VerifyFailed, match="is not the image that was pulled") as caught:
         act.apply(host, PLAN)
     assert caught.value.__cause__.traceback == "Traceback"
+
+
+def test_a_name_that_was_moved_before_the_pull_is_a_refusal(fake_host):
+    host = fake_host()
+    host.expect_lock("images.update")
+    host.expect(PULL, ASKED, line_of(refused("x was moved since the plan was shown")))
+    with pytest.raises(Refused, match="x was moved since the plan was shown") as caught:
+        act.apply(host, PLAN)
+    assert caught.value.hint == "inv -H tpp images.update ehrql:v1"
+
+
+def test_a_name_that_was_moved_during_the_pull_is_a_failure(fake_host):
+    host = fake_host()
+    host.expect_lock("images.update")
+    host.expect(PULL, ASKED, PullAnswer("new"))
+    host.expect(SWITCH, MOVE, refused("x was moved since the plan was shown"))
+    with pytest.raises(VerifyFailed, match="of ehrql:v1: x was moved since the plan") as caught:
+        act.apply(host, PLAN)
+    assert caught.value.hint == "inv -H tpp images.update ehrql:v1"
 
 
 def test_ctrl_c_stops_a_pull_with_or_without_progress(fake_host):

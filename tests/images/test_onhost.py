@@ -30,7 +30,8 @@ from tests.images.images_help import ProgramHost
 
 REPOSITORY = f"{PROXY}/ehrql"
 NAME = f"{REGISTRY}/ehrql:v1"
-PULL = {"repository": REPOSITORY, "digest": NEW_DIGEST, "every_s": 0, "limit_s": 60}
+SHOWN = {"names": [NAME], "replaced": [OLD_ID], "free": []}
+PULL = {"repository": REPOSITORY, "digest": NEW_DIGEST, **SHOWN, "every_s": 0, "limit_s": 60}
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def parts(capsys):
 
 
 def switch(**over):
-    words = {"id": NEW_ID, "names": [NAME], "replaced": [OLD_ID], **over}
+    words = {"id": NEW_ID, **SHOWN, **over}
     return remote_switch.main({"repository": REPOSITORY, "digest": NEW_DIGEST, **words})
 
 
@@ -172,9 +173,47 @@ def test_names_move_and_the_old_image_is_removed(start_engine):
     assert list(engine.digests) == [NEW_ID]
 
 
+def test_names_that_another_operator_moved_meanwhile_stay(any_engine, host):
+    ref = ImageRef("ehrql", "v1")
+    shown = make_plan(facts.inspect(host, [ref]), [ref])
+    any_engine.digests["newer"] = [f"{REPOSITORY}@sha256:{'c' * 64}"]
+    any_engine.tags[NAME] = "newer"
+    host.expect_lock("images.update")
+    with pytest.raises(Refused, match=f"{NAME} was moved since the plan was shown"):
+        act.apply(host, shown)
+    assert any_engine.tags == {NAME: "newer"}
+    assert not any_engine.requests("POST")
+
+
+def test_a_name_that_was_moved_during_the_pull_stays(start_engine):
+    engine = start_engine()
+    engine.digests["newer"] = [f"{REPOSITORY}@sha256:{'c' * 64}"]
+    engine.tags["second:v1"] = "newer"
+    with pytest.raises(HostRefusal, match="second:v1 was moved since the plan was shown"):
+        switch(names=[NAME, "second:v1"])
+    assert engine.tags == {NAME: OLD_ID, "second:v1": "newer"}
+
+
+def test_a_name_that_was_removed_meanwhile_stays_removed(start_engine):
+    engine = start_engine()
+    del engine.tags[NAME]
+    with pytest.raises(HostRefusal, match="was moved since the plan was shown"):
+        switch()
+    assert engine.tags == {}
+    assert switch(free=[NAME]) == {"removed": [OLD_ID]}
+
+
+def test_the_same_update_by_another_operator_is_no_reason_to_refuse(start_engine):
+    engine = start_engine()
+    engine.tags[NAME] = NEW_ID
+    del engine.digests[OLD_ID]
+    assert switch() == {"removed": [OLD_ID]}
+    assert engine.tags == {NAME: NEW_ID}
+
+
 def test_the_port_of_a_registry_is_not_a_tag(start_engine):
     engine = start_engine()
-    switch(names=["h:5000/a/b:v1"], replaced=[])
+    switch(names=["h:5000/a/b:v1"], replaced=[], free=["h:5000/a/b:v1"])
     assert engine.tags["h:5000/a/b:v1"] == NEW_ID
 
 

@@ -54,7 +54,16 @@ def test_a_registry_that_is_its_own_source_is_named_once():
 
 
 def test_a_missing_image_is_pulled():
-    assert step().replaced == ()
+    made = step()
+    assert (made.replaced, made.free) == ((), made.names)
+
+
+def test_a_name_that_no_image_has_yet_is_free():
+    made = step(image("1", "other/ehrql:v1"), registries=(OURS, "other"))
+    assert (made.names, made.free) == (
+        (f"{OURS}/ehrql:v1", "other/ehrql:v1"),
+        (f"{OURS}/ehrql:v1",),
+    )
 
 
 def test_an_image_missing_in_the_registry_is_refused():

@@ -101,7 +101,8 @@ def test_a_client_that_disappears_after_the_change_is_not_locked_out(
     rights = {"owner": "root", "group": "root", "mode": "0644"}
     tests = {"check": ("sshd", "-t", "-f", "@file@"), "verify": ("sshd", "-t")}
     content = old + "\nDenyUsers ops\n"
-    action = WriteFile(path=SSHD, content=content, reload="ssh", **rights, **tests)
+    shown = {"replaces": sh(f"sha256sum {SSHD}").split()[0], "kept_in": spec(HOST).kept_in}
+    action = WriteFile(path=SSHD, content=content, reload="ssh", **shown, **rights, **tests)
     host = connect(spec(HOST))
     host.root.call(access.INSTALL, access.install_request(host, [action]))
     script = sh("cat /var/lib/opstasks/access/putback.py")

@@ -102,6 +102,59 @@ def test_a_host_that_changed_since_the_plan_was_shown_is_refused(host, facts, wa
         apply.apply(host, wanted, planned, ManageRequest())
 
 
+LOAD_ENV = "/home/opensafely/config/load-env"
+OLD_SSHD = "/etc/ssh/sshd_config.d/50-opstasks.conf"
+UNIT = "/etc/systemd/system/jobrunner.service"
+
+
+def edited(facts, path, number):
+    """The host after an edit by hand: each number is another edit."""
+    rights = {"kind": "file", "owner": "root", "group": "root", "mode": "0644"}
+    now = {**(facts["paths"][path] or rights), "sha256": f"hash {number}", "text": f"{number}\n"}
+    return {**facts, "paths": {**facts["paths"], path: now}}
+
+
+def with_umask(facts, _, number):
+    return {**facts, "settings": {**facts["settings"], "UMASK": [f"UMASK 02{number}"]}}
+
+
+def with_mode(facts, path, number):
+    now = {**facts["paths"][path], "mode": f"077{number}"}
+    return {**facts, "paths": {**facts["paths"], path: now}}
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (edited, UNIT),
+        (edited, LOAD_ENV),
+        (edited, OLD_SSHD),
+        (with_umask, ""),
+        (with_mode, SECRET),
+    ],
+)
+def test_a_thing_that_was_edited_again_after_the_plan_is_refused(host, facts, wanted, change, path):
+    first, again = (change(facts, path, number) for number in (1, 2))
+    planned = plan_of(first, wanted)
+    assert len(planned.todo) == 1
+    host.expect_lock("manage")
+    expect_inspect(host, wanted, again)
+    with pytest.raises(Refused, match="the host changed since the plan was shown"):
+        apply.apply(host, wanted, planned, ManageRequest())
+
+
+def test_what_changes_by_itself_does_not_refuse_a_plan(facts, wanted):
+    plans = []
+    for state, count in (("failed", 3), ("inactive", 5)):
+        now = copy.deepcopy(facts)
+        now["units"]["jobrunner"]["active_state"] = state
+        (tree,) = now["trees"].values()
+        tree.update(wrong=count, examples=["w/bad"])
+        plans.append(plan_of(now, wanted))
+    assert len(plans[0].todo) == 2
+    assert apply.is_same(*plans, besides=set())
+
+
 def test_a_host_that_still_differs_afterwards_is_a_failure(host, facts, wanted):
     before = changed(facts, SECRET)
     planned = plan_of(before, wanted)

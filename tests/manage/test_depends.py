@@ -34,18 +34,19 @@ EVE = SetUser(
     personal=True,
     exists=False,
 )
+SHOWN = {"replaces": "absent", "kept_in": "/kept"}
 SERVICE = actions.msgspec.structs.replace(
     EVE, name="opensafely", group="opensafely", personal=False
 )
 MEMBER = SetMember(group="docker", user="eve", joins=True)
 HOME = SetDirectory(path="/home/eve", owner="eve", group="eve", mode="0700")
 CONFIG = SetDirectory(path="/home/opensafely/config", **RIGHTS)
-ENV = WriteFile(path="/home/opensafely/config/01.env", content="x", **RIGHTS)
+ENV = WriteFile(path="/home/opensafely/config/01.env", content="x", **SHOWN, **RIGHTS)
 CODE = CloneRepository(path="/home/opensafely/code", url="u", ref="r", owner="opensafely")
 MIGRATE = CreatePath(path="/home/opensafely/db", run="migrate", owner="opensafely")
 PROBE = FixProbe(test=("t",), run=("r",))
 START = StartUnit(name="jobrunner")
-SUDOERS = WriteFile(path="/etc/sudoers.d/x", content="x", **RIGHTS | {"owner": "root"})
+SUDOERS = WriteFile(path="/etc/sudoers.d/x", content="x", **SHOWN, **RIGHTS | {"owner": "root"})
 AREAS = {
     **dict.fromkeys((GROUP, EVE, SERVICE, MEMBER, HOME), "accounts"),
     **dict.fromkeys((UPGRADE, INSTALL), "packages"),

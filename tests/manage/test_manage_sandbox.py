@@ -289,13 +289,19 @@ def test_only_and_skip_choose_areas_on_a_host(sh, ops, restored):
 
 
 def test_manual_edits_are_kept_as_backups(sh, ops, restored):
-    path = f"{HOME}/config/03_backend.env"
-    described = sh(f"cat {path}")
-    sh(f"rm -f {path}.bak*")
+    path, other = f"{HOME}/config/03_backend.env", "/etc/logrotate.d/opstasks-sudo"
+    replaced = "/var/lib/opstasks/replaced"
+    described = sh(f"cat {path} {other}")
+    sh(f"rm -rf {path}.bak* {replaced}")
     for number in (1, 2, 1):
-        sh(f"echo 'MINE={number}' >>{path}")
+        sh(f"echo 'MINE={number}' >>{path}; echo '# MINE={number}' >>{other}")
         good(ops("manage", "--yes"))
-    assert sh(f"cat {path}") == described
+    assert sh(f"cat {path} {other}") == described
+    # In logrotate's folder, a copy would take effect.
+    assert sh(f"ls {other}*") == other
+    copies = sh(f"ls {replaced}{other}.bak-*").split()
+    assert [sh(f"tail -1 {name}") for name in copies] == ["# MINE=1", "# MINE=2"]
+    assert sh(f"stat -c '%U:%G %a' {replaced} {copies[0]}") == "root:root 700\nroot:root 600"
     kept = sh(f"ls {path}.bak-*").split()
     assert [sh(f"tail -1 {name}") for name in kept] == ["MINE=1", "MINE=2"]
     assert sh(f"stat -c '%U:%G %a' {kept[0]}") == "opensafely:opensafely 640"

@@ -1,6 +1,7 @@
 """Changing login files: kept, confirmed, restored; on local files."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from opstasks.manage.onhost import (
 from opstasks.onhost import protocol, safe_files
 from opstasks.onhost.masking import masked
 from tests.fake_host import FakeHost
-from tests.manage.onhost_help import as_root, file_action, mode_of
+from tests.manage.onhost_help import as_root, file_action, kept, mode_of
 
 
 class Access:
@@ -100,6 +101,28 @@ def test_a_replaced_link_is_restored_as_a_link(host, target):
     assert sorted(path.name for path in host.folder.iterdir()) == ["access", "f", "keys"]
 
 
+def test_an_edit_before_the_old_files_are_restored_is_kept(host):
+    path = host.folder / "f"
+    path.write_text("old\n")
+    host.install(file_action(path))
+    path.write_text("by hand\n")
+    host.restore()
+    assert path.read_text() == "old\n"
+    assert kept(path) == ["old\n", "by hand\n"]
+
+
+def test_old_files_without_a_folder_for_edits_are_restored(host):
+    path = host.folder / "f"
+    path.write_text("new\n")
+    old = {"path": str(path), "content": "b2xkCg==", "mode": "0640"}
+    files = [old | {"owner": str(os.geteuid()), "group": str(os.getegid())}]
+    (host.folder / "access").mkdir()
+    manifest = host.folder / "access" / "manifest.json"
+    manifest.write_text(json.dumps({"files": files, "reload": []}))
+    assert host.restore()
+    assert path.read_text() == "old\n"
+
+
 def test_a_folder_in_place_of_a_file_does_not_stop_the_restoring_of_others(host):
     (host.folder / "f").write_text("old\n")
     (host.folder / "g").mkdir()
@@ -140,7 +163,7 @@ def test_a_second_run_keeps_the_files_from_before_the_first(host):
 def test_a_deleted_file_is_restored_with_the_rest(host, monkeypatch):
     monkeypatch.setattr(file_actions, "reload", lambda unit: None)
     (host.folder / "old").write_text("old\n")
-    action = {"do": "remove", "path": str(host.folder / "old"), "reload": ""}
+    action = {**file_action(host.folder / "old"), "do": "remove"}
     for _ in range(2):
         assert host.install(action, file_action(host.folder / "fresh")) == ""
         assert not (host.folder / "old").exists()

@@ -1,15 +1,21 @@
 """`manage` on a host: reading and changing files, on local files."""
 
+import contextlib
 import os
 import time
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opstasks.manage import plan_files
+from opstasks.manage.facts import PathFacts
 from opstasks.manage.onhost import file_actions, file_facts
+from opstasks.onhost import backups
 from opstasks.onhost.protocol import HostFailure
-from tests.manage.onhost_help import ME, MINE, file_action, mode_of
+from tests.manage.onhost_help import ME, MINE, file_action, kept, kept_in, mode_of
 
 
 def test_a_file_is_staged_checked_given_its_rights_and_renamed(tmp_path):
@@ -31,12 +37,12 @@ def test_every_replaced_content_is_kept_once_and_the_newest_stay(tmp_path, monke
     path = tmp_path / "f"
     (tmp_path / "f.bak").write_text("somebody's own\n")
     (tmp_path / "f.bak-20200101T000000Z-00").symlink_to(tmp_path / "f.bak")
-    for content in ("first\n", "second\n", "first\n", "new\n"):
+    for content in ("first\n", "second\n", "first\n", "third\n"):
         path.write_text(content)
         file_actions.file(file_action(path, backup=True))
     kept = lambda: [p.read_text() for p in sorted(tmp_path.glob("f.bak-2*")) if not p.is_symlink()]  # noqa: E731
-    assert kept() == ["first\n", "second\n", "new\n"]
-    monkeypatch.setattr(file_actions, "KEEP_BACKUPS", 4)
+    assert kept() == ["first\n", "second\n", "third\n"]
+    monkeypatch.setattr(backups, "KEEP", 4)
     for number in range(6):
         path.write_text(f"{number}\n")
         file_actions.file(file_action(path, backup=True))
@@ -47,7 +53,7 @@ def test_every_replaced_content_is_kept_once_and_the_newest_stay(tmp_path, monke
 
 def test_a_new_backup_stays_when_others_are_from_the_future(tmp_path, monkeypatch):
     """The clock of the host was set back since they were made."""
-    monkeypatch.setattr(file_actions, "KEEP_BACKUPS", 3)
+    monkeypatch.setattr(backups, "KEEP", 3)
     path = tmp_path / "f"
     for number in range(3):
         (tmp_path / f"f.bak-9999010{number}T000000Z-00").write_text(f"future {number}\n")
@@ -58,16 +64,91 @@ def test_a_new_backup_stays_when_others_are_from_the_future(tmp_path, monkeypatc
     assert kept == ["first\n", "second\n", "future 2\n"]
 
 
-def test_a_file_stays_when_its_backup_does_not_fit_on_the_disk(tmp_path, monkeypatch):
+def setting_action(path, line="UMASK 027", match=r"^UMASK\s"):
+    shown = file_facts.setting(str(path), match)
+    return file_action(path) | {"line": line, "match": match, "replaces": shown}
+
+
+CHANGES = {
+    "file": (file_actions.file, file_action, "new\n"),
+    "remove": (file_actions.remove, file_action, None),
+    "setting": (file_actions.setting, setting_action, "by hand\nUMASK 027\n"),
+}
+every_change = pytest.mark.parametrize(("change", "shown", "after"), CHANGES.values(), ids=CHANGES)
+
+
+@every_change
+def test_what_is_replaced_is_kept_where_only_root_reads_it(tmp_path, change, shown, after):
+    path = tmp_path / "f.service"
+    path.write_text("by hand\n")
+    path.chmod(0o755)
+    action = shown(path)
+    for _ in range(2):
+        change(action)
+        assert (path.read_text() if path.exists() else None) == after
+    assert kept(path) == ["by hand\n"]
+    place = Path(kept_in(path) + str(path)).parent
+    assert [mode_of(copy) for copy in place.iterdir()] == [0o600]
+    assert (mode_of(place), mode_of(Path(kept_in(path)))) == (0o700, 0o700)
+    assert [p.name for p in tmp_path.iterdir()] == (["f.service"] if after else [])
+
+
+@every_change
+def test_an_edit_after_the_plan_was_shown_stays(tmp_path, change, shown, after):
+    path = tmp_path / "f"
+    path.write_text("by hand\nUMASK 022\n")
+    action = shown(path)
+    path.write_text("by hand again\nUMASK 077\n")
+    with pytest.raises(HostFailure, match=f"{path} was changed since the plan was shown"):
+        change(action)
+    assert path.read_text() == "by hand again\nUMASK 077\n"
+
+
+@every_change
+def test_an_edit_while_the_old_content_is_kept_stays(tmp_path, monkeypatch, change, shown, after):
+    path = tmp_path / "f"
+    path.write_text("by hand\n")
+    edit = lambda *_: path.write_text("by hand again\n")  # noqa: E731
+    monkeypatch.setattr(file_actions, "keep_replaced", edit)
+    with pytest.raises(HostFailure, match="was changed since the plan was shown"):
+        change(shown(path))
+    assert path.read_text() == "by hand again\n"
+
+
+def test_a_file_that_was_made_after_the_plan_was_shown_stays(tmp_path):
+    path = tmp_path / "f"
+    action = file_action(path)
+    path.write_text("by hand\n")
+    with pytest.raises(HostFailure, match="was changed since the plan was shown"):
+        file_actions.file(action)
+    assert path.read_text() == "by hand\n"
+
+
+def test_the_host_and_the_plan_have_the_same_word_for_a_state(tmp_path):
+    (tmp_path / "file").write_text("x\n")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "folder").mkdir()
+    for name in ("file", "link", "folder", "none"):
+        place = str(tmp_path / name)
+        facts = file_facts.path(place, "", True)
+        assert "text" not in (facts or {})
+        word = plan_files.state(facts and msgspec.convert(facts, PathFacts))
+        assert word == file_facts.state(place)
+
+
+@pytest.mark.parametrize("backup", [False, True])
+def test_a_file_stays_when_its_backup_does_not_fit_on_the_disk(tmp_path, monkeypatch, backup):
     path = tmp_path / "f"
     path.write_text("by hand\n")
 
+    @contextlib.contextmanager
     def full(*_):
         raise OSError(28, "No space left on device")
+        yield
 
-    monkeypatch.setattr(file_actions, "put", full)
+    monkeypatch.setattr(backups, "staged", full)
     with pytest.raises(OSError, match="No space left"):
-        file_actions.file(file_action(path, backup=True))
+        file_actions.file(file_action(path, backup=backup))
     assert path.read_text() == "by hand\n"
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
@@ -88,7 +169,7 @@ def test_a_setting_is_written_once_and_keeps_every_other_line(tmp_path_factory, 
     path = tmp_path_factory.mktemp("s") / "f"
     path.write_text("".join(f"{line}\n" for line in lines))
     path.chmod(0o604)
-    action = {"path": str(path), "match": r"^UMASK\s", "line": "UMASK 027"}
+    action = setting_action(path)
     for _ in range(2):
         file_actions.setting(action)
         after = path.read_text().splitlines()

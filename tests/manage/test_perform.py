@@ -37,7 +37,7 @@ def step(action, thing="", **more):
     return ManageStep("system", thing or type(action).__name__, "", "right", action, **more)
 
 
-SSHD = step(RemoveFile(path="/etc/ssh/x"), "sshd", access=True)
+SSHD = step(RemoveFile(path="/etc/ssh/x", replaces="a hash", kept_in="/kept"), "sshd", access=True)
 
 
 def run(host, steps, **more):

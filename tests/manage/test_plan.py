@@ -167,10 +167,13 @@ def test_sudo_and_sshd_files_come_last(facts, wanted):
 
 def test_the_old_sshd_file_is_removed_as_an_access_step(facts, wanted):
     old = "/etc/ssh/sshd_config.d/50-opstasks.conf"
-    facts["paths"][old] = {"kind": "file", "owner": "root", "group": "root", "mode": "0644"}
+    rights = {"owner": "root", "group": "root", "mode": "0644"}
+    facts["paths"][old] = {"kind": "file", **rights, "sha256": "a hash"}
     (step,) = plan_of(facts, wanted).steps
     assert (step.thing, step.now, step.wanted, step.access) == (old, "a file", "absent", True)
-    assert step.action == RemoveFile(path=old, reload="ssh")
+    assert step.action == RemoveFile(
+        path=old, replaces="a hash", kept_in="/var/lib/opstasks/replaced", reload="ssh"
+    )
 
 
 def test_sshd_reads_our_file_first_and_keys_from_one_file(wanted):

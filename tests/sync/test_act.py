@@ -19,8 +19,8 @@ CRASHED = {
     "service": {"load_state": "loaded", "active_state": "failed", "result": "exit-code"},
     "last": {},
 }
-START = SyncUnitsRequest(files=FILES, enable=(units.TIMER,), restart=True)
-STOP = SyncUnitsRequest(disable=(units.TIMER, units.SERVICE))
+START = SyncUnitsRequest(SPEC.kept_in, FILES, enable=(units.TIMER,), restart=True)
+STOP = SyncUnitsRequest(SPEC.kept_in, disable=(units.TIMER, units.SERVICE))
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_start_claims_only_what_it_read_afterwards(host, left):
 @pytest.mark.parametrize(("left", "state"), [(OFF, "off"), ({}, "on")])
 def test_once_shows_the_state_after_the_run(host, left, state):
     host.expect_lock("sync.once")
-    placed(host, SyncUnitsRequest(files=FILES))
+    placed(host, SyncUnitsRequest(SPEC.kept_in, FILES))
     inspected(host)
     host.expect(RUN, "", user="root")
     inspected(host, **last(30.0), **left)
@@ -161,7 +161,7 @@ RUN = cmd("systemctl", "start", units.SERVICE)
 
 def test_once_does_not_join_a_run_that_began_too_early(host):
     host.expect_lock("sync.once")
-    placed(host, SyncUnitsRequest(files=FILES))
+    placed(host, SyncUnitsRequest(SPEC.kept_in, FILES))
     inspected(host, service={"load_state": "loaded", "active_state": "activating"})
     host.expect(RUN, "", user="root")
     host.expect(RUN, "", user="root")
@@ -172,7 +172,7 @@ def test_once_does_not_join_a_run_that_began_too_early(host):
 
 def test_once_without_a_record_is_a_failure(host):
     host.expect_lock("sync.once")
-    placed(host, SyncUnitsRequest(files=FILES))
+    placed(host, SyncUnitsRequest(SPEC.kept_in, FILES))
     inspected(host)
     host.expect(RUN, Reply(1, err="job failed"), user="root")
     inspected(host)
@@ -183,7 +183,7 @@ def test_once_without_a_record_is_a_failure(host):
 
 def test_a_failed_run_shows_the_advice_of_its_record_but_not_as_a_hint(host):
     host.expect_lock("sync.once")
-    placed(host, SyncUnitsRequest(files=FILES))
+    placed(host, SyncUnitsRequest(SPEC.kept_in, FILES))
     inspected(host)
     host.expect(RUN, Reply(1), user="root")
     inspected(host, last={"started_at": 30.0, "ended_at": 31.0, "error": "x", "hint": "do y"})

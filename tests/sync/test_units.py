@@ -44,9 +44,20 @@ def test_nothing_is_installed_if_a_script_does_not_compile(tmp_path):
 
 def test_a_path_that_cannot_be_written_is_a_failure_with_the_reason(tmp_path):
     (tmp_path / "file").write_text("")
-    request = {"enable": [], "disable": [], "restart": False}
+    request = {"kept_in": str(tmp_path), "enable": [], "disable": [], "restart": False}
     with pytest.raises(HostFailure, match=r"^file exists: /"):
         remote_units.main({**request, "files": {f"{tmp_path}/file/script": "x = 1"}})
+
+
+def test_an_edit_of_an_installed_file_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(remote_units, "systemctl", lambda *_: "")
+    path = tmp_path / "lib" / "script"
+    remote_units.put(str(path), "x = 2  # by hand")
+    request = {"kept_in": str(tmp_path / "kept"), "enable": [], "disable": [], "restart": False}
+    remote_units.main({**request, "files": {str(path): "x = 1"}})
+    assert path.read_text() == "x = 1"
+    (copy,) = (tmp_path / "kept").rglob("script.bak-*")
+    assert copy.read_text() == "x = 2  # by hand"
 
 
 def test_a_failed_systemctl_is_a_failure_with_its_message():

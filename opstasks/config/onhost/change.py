@@ -1,8 +1,8 @@
 """Runs on the host, as the service account: change keys in the local file."""
 
-from opstasks.config.onhost.files import replace_file
+from opstasks.config.onhost.files import check_unchanged, replace_file
 from opstasks.config.onhost.proposal import proposal
-from opstasks.onhost.protocol import Answer, HostRefusal, Request
+from opstasks.onhost.protocol import Answer, Request
 
 
 def main(request: Request) -> Answer:
@@ -10,7 +10,7 @@ def main(request: Request) -> Answer:
     local, new = proposal(request)
     if new == local.text:
         return {"changed": False}
-    if local.stamp != request["stamp"]:
-        raise HostRefusal(f"{local.path.name} has changed since it was inspected")
-    replace_file(local.path, new)
+    # The file was read before job-runner tried the new values, which may take a minute.
+    check_unchanged(local, request["stamp"])
+    replace_file(local, new)
     return {"changed": True}

@@ -3,18 +3,19 @@
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from opstasks.config.onhost.reading import Reading
 from opstasks.config.onhost.systemd_reader import read_systemd
-from opstasks.onhost import masking
+from opstasks.onhost import backups, masking, safe_files
 from opstasks.onhost.limits import moment
 from opstasks.onhost.protocol import HostRefusal, error_text
 
 NEW_FILE_MODE = 0o640
+# What the names of our new files begin with, after the dot: a file of an editor is not ours.
+STAGED = "opstasks-"
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,51 @@ def service_values(texts: Iterable[str]) -> dict[str, str]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file in one step, so it is never incomplete; keep the old one as .bak.
+def replace_file(old: ReadFile, text: str) -> None:
+    """Replace a file in one step, so it is never incomplete; keep the old content as a copy.
 
-    The backup has no secrets: an unset or replaced secret must be gone.
+    The copy has no secrets: an unset or replaced secret must be gone.
 
-    Raises HostRefusal when the new text cannot be written; the old file and its backup are then
-    still there.
+    Raises HostRefusal when the file has changed since it was read, or when the new text cannot be
+    written; the file is then as it was.
     """
+    with _refusing(old.path):
+        folder = os.open(old.path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with _staged(path, text, mode_of(path)) as staged:
-            _back_up(path)
-            staged.replace(path)
-    except OSError as error:
-        raise HostRefusal(f"{path} cannot be written: {error_text(error)}") from error
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
+        with _refusing(old.path):
+            _replace(folder, old, text)
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Nothing has been replaced yet when an error is raised here."""
+    try:
+        yield
+    except OSError as error:
+        raise HostRefusal(f"{path} cannot be written: {error_text(error)}") from error
+
+
+def _replace(folder: int, old: ReadFile, text: str) -> None:
+    name, mode = old.path.name, mode_of(old.path)
+    staged_name = f"{STAGED}{name}"
+    # A new file that a killed program left behind may contain a secret.
+    for left in old.path.parent.glob(f".{staged_name}.*"):
+        left.unlink()
+    data = text.encode("utf-8", "surrogateescape")
+    with safe_files.staged(folder, staged_name, data) as (beside, handle):
+        os.fchmod(handle, mode)
+        _keep(folder, old, mode)
+        check_unchanged(old, old.stamp)  # at the last moment
+        os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def check_unchanged(file: ReadFile, stamp: str) -> None:
+    """Raise HostRefusal when a file does not have this stamp any more: a person has edited it."""
+    if read_file(str(file.path)).stamp != stamp:
+        raise HostRefusal(f"{file.path.name} has changed since it was inspected")
 
 
 def mode_of(path: Path) -> int:
@@ -94,36 +121,17 @@ def mode_of(path: Path) -> int:
     return path.stat().st_mode & 0o7777 if path.exists() else NEW_FILE_MODE
 
 
-@contextlib.contextmanager
-def _staged(path: Path, text: str, mode: int) -> Iterator[Path]:
-    """A complete new file beside the old one, with this mode.
-
-    A new file that a killed program left behind is removed, because it may contain a secret.
-    """
-    # mkstemp adds eight characters. An editor's own file beside it (.swp) is not ours.
-    for left in path.parent.glob(f".{path.name}.{'[a-z0-9_]' * 8}"):
-        left.unlink()
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    staged = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode("utf-8", "surrogateescape"))
-            stream.flush()
-            os.fsync(stream.fileno())
-        staged.chmod(mode)
-        yield staged
-    finally:
-        staged.unlink(missing_ok=True)
-
-
-def _back_up(path: Path) -> None:
-    """Keep the present file as the backup; the old backup stays until the new one is complete."""
-    if path.exists():
-        backup = path.with_name(path.name + ".bak")
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
-        kept = without_secrets(text, _secret_names(path.parent))
-        with _staged(backup, kept, mode_of(path)) as staged:
-            staged.replace(backup)
+def _keep(folder: int, old: ReadFile, mode: int) -> None:
+    """Keep the old content, if there was a file."""
+    if old.stamp:
+        secrets = _secret_names(old.path.parent)
+        backups.keep(
+            folder,
+            old.path.name,
+            old.text.encode("utf-8", "surrogateescape"),
+            give=lambda handle: os.fchmod(handle, mode),
+            without_secrets=lambda text: without_secrets(text, secrets),
+        )
 
 
 def _secret_names(folder: Path) -> set[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from opstasks.images.onhost.inspect import free_bytes
+from opstasks.images.onhost.names import check_names
 from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.formats import size_text
 from opstasks.onhost.protocol import Answer, HostFailure, Request, send_part
@@ -94,8 +95,10 @@ def check_room(engine: Engine, missing_bytes: int) -> None:
 
 
 def main(request: Request) -> Answer:
-    """Pull and answer with the image's id."""
+    """Pull and answer with the image's id; refuses if a name was moved since the plan was made."""
+    engine = Engine(timeout_s=SILENCE_S)
     try:
-        return {"id": pull(Engine(timeout_s=SILENCE_S), request)}
+        check_names(engine, request)
+        return {"id": pull(engine, request)}
     except EngineError as error:
         raise HostFailure(str(error)) from error

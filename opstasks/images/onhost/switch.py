@@ -3,6 +3,7 @@
 It verifies the names, and removes images that lost their last name.
 """
 
+from opstasks.images.onhost.names import check_names, named
 from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.protocol import Answer, HostFailure, Request
 
@@ -11,7 +12,11 @@ TIMEOUT_S = 300.0
 
 
 def switch(engine: Engine, request: Request) -> list[str]:
-    """Move the names and check them; returns the removed images. Raises EngineError."""
+    """Move the names and check them; returns the removed images.
+
+    Raises EngineError, and HostRefusal when a name was moved since the plan was made.
+    """
+    check_names(engine, request)
     for name in request["names"]:
         head, _, tag = name.rpartition(":")
         engine.post("images", request["id"], "tag", repo=head, tag=tag)
@@ -27,9 +32,11 @@ def switch(engine: Engine, request: Request) -> list[str]:
 def remove(engine: Engine, old: str) -> bool:
     """Remove an image without names, unless a container uses it; returns whether it is gone."""
     try:
-        found = engine.get("images", old, "json")
+        found = named(engine, old)
     except EngineError:
         return False
+    if found is None:
+        return True
     tags = [name for name in found.get("RepoTags") or [] if "<none>" not in name]
     containers = engine.get("containers", "json", all="1")
     if tags or any(container["ImageID"] == old for container in containers):

@@ -1,15 +1,18 @@
 """Runs on the host as root: changes directories, files and their rights."""
 
 import contextlib
+import hashlib
 import os
 import re
 import stat
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from opstasks.manage.onhost import file_facts
 from opstasks.manage.onhost.running import run
-from opstasks.onhost.masking import masked
+from opstasks.onhost import backups
+from opstasks.onhost.backups import keep_replaced
 from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.safe_files import (
     FOLDER,
@@ -27,8 +30,6 @@ from opstasks.onhost.safe_files import (
 )
 
 Action = dict[str, Any]
-# The number of backups of each file; the oldest are deleted first.
-KEEP_BACKUPS = 20
 # The number of paths in a message.
 KEEP_PROBLEMS = 5
 
@@ -61,14 +62,16 @@ def file(action: Action) -> None:
     info = look(path)
     if info is not None and stat.S_ISDIR(info.st_mode):
         raise HostFailure(f"{path} is a directory; move it away")
-    if action["backup"] and info is not None and stat.S_ISREG(info.st_mode):
-        back_up(path, *rest)
     data = action["content"].encode()
     with parent_of(path) as (folder, name), staged(folder, name, data) as (beside, handle):
         if action["check"]:
             place = str(Path(path).with_name(beside))
             run(*(word.replace("@file@", place) for word in action["check"]))
         give(handle, *rest)
+        done = hashlib.sha256(data).hexdigest()
+        if file_facts.state(path) != done:
+            keep(action, lambda copy: give(copy, *rest))
+        check_shown(action, done)
         os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
     if action["verify"]:
         run(*action["verify"])
@@ -78,49 +81,37 @@ def file(action: Action) -> None:
 def remove(action: Action) -> None:
     """Delete a file."""
     with contextlib.suppress(FileNotFoundError), parent_of(action["path"]) as (folder, name):
+        keep_replaced(action["path"], action["kept_in"])
+        check_shown(action, "absent")
         os.unlink(name, dir_fd=folder)
     reload(action["reload"])
 
 
-def back_up(path: str, owner: str, group: str, mode: str) -> None:
-    """Keep a file's content beside it, with the time in the name; each content only once.
+def check_shown(action: Action, done: str) -> None:
+    """Raise HostFailure if a path is neither as the plan showed it nor `done`.
 
-    Secrets are not kept, and are removed from older backups: a replaced secret must be gone.
+    A person has changed it since. It is checked at the last moment, after its content was kept.
     """
-    data = without_secrets(read(path))
-    with parent_of(path) as (folder, name):
-        kept = backups(folder, name)
-        around = path.removesuffix(name)
-        for other in kept:
-            content = read(f"{around}{other}")
-            if content != without_secrets(content):
-                put(f"{around}{other}", without_secrets(content), owner, group, mode)
-        if any(read(f"{around}{other}") == data for other in kept):
-            return
-        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        taken = [int(other[-2:]) for other in kept if moment in other]
-        new = f"{name}.bak-{moment}-{max(taken, default=-1) + 1:02}"
-        put(f"{around}{new}", data, owner, group, mode)
-        # One from the future counts as old: the host's clock was set back since then.
-        oldest_first = sorted(kept, key=lambda other: (other < new, other))
-        for old in oldest_first[: max(0, len(kept) + 1 - KEEP_BACKUPS)]:
-            os.unlink(old, dir_fd=folder)
+    if file_facts.state(action["path"]) not in (action["replaces"], done):
+        raise changed(action["path"])
 
 
-def without_secrets(data: bytes) -> bytes:
-    """A file's content with its secrets masked."""
-    return masked(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+def changed(path: str) -> HostFailure:
+    """The error for a file that is not what the plan showed."""
+    return HostFailure(f"{path} was changed since the plan was shown; it was left as it is")
 
 
-def backups(folder: int, name: str) -> list[str]:
-    """The names of a file's backups, except those of other tools."""
-    pattern = re.compile(re.escape(name) + r"\.bak-\d{8}T\d{6}Z-\d\d")
-    return [
-        other
-        for other in os.listdir(folder)
-        if pattern.fullmatch(other)
-        and stat.S_ISREG(os.stat(other, dir_fd=folder, follow_symlinks=False).st_mode)
-    ]
+def keep(action: Action, give_rights: Callable[[int], None]) -> None:
+    """Keep the present content of a file that an action replaces, without its secrets."""
+    path = action["path"]
+    if not action["backup"]:
+        keep_replaced(path, action["kept_in"])
+        return
+    info = look(path)
+    if info is not None and stat.S_ISREG(info.st_mode):
+        data = read(path)
+        with parent_of(path) as (folder, name):
+            backups.keep(folder, name, data, give_rights)
 
 
 def reload(what: str) -> None:
@@ -133,28 +124,35 @@ def reload(what: str) -> None:
 
 def setting(action: Action) -> None:
     """Replace the first line that matches, and delete the others; append it if none matches."""
-    path, pattern = action["path"], re.compile(action["match"])
+    path, match, line = action["path"], action["match"], action["line"]
     info = look(path)
     if info is None:
         raise HostFailure(f"{path} does not exist")
-    text = read(path).decode("utf-8", "surrogateescape")
+    data = read(path)
+    found = file_facts.matching(data, match)
+    if found == [line]:
+        return
+    keep_replaced(path, action["kept_in"])
+    if found != list(action["replaces"]) or read(path) != data:
+        raise changed(path)
+    text = with_line(data.decode("utf-8", "surrogateescape"), match, line)
+    rights = (str(info.st_uid), str(info.st_gid), f"{stat.S_IMODE(info.st_mode):04o}")
+    put(path, text.encode("utf-8", "surrogateescape"), *rights)
+
+
+def with_line(text: str, match: str, wanted: str) -> str:
+    """A text in which a line is in the place of the first match, or at the end."""
+    pattern = re.compile(match)
     lines = text.removesuffix("\n").split("\n") if text else []
     kept, placed = [], False
     for line in lines:
         if not pattern.search(line):
             kept.append(line)
         elif not placed:
-            kept.append(action["line"])
+            kept.append(wanted)
             placed = True
-    kept += [] if placed else [action["line"]]
-    mode = f"{stat.S_IMODE(info.st_mode):04o}"
-    put(
-        path,
-        ("\n".join(kept) + "\n").encode("utf-8", "surrogateescape"),
-        str(info.st_uid),
-        str(info.st_gid),
-        mode,
-    )
+    kept += [] if placed else [wanted]
+    return "\n".join(kept) + "\n"
 
 
 def tree(action: Action) -> None:

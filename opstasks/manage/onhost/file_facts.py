@@ -26,7 +26,10 @@ LINE_CHARACTERS = 10_000
 
 
 def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
-    """A file or directory: kind, owner, group, mode; the text only if it differs."""
+    """A file or directory: kind, owner, group, mode; the text only if it is not the wanted one.
+
+    An empty `wanted_sha256`: only the hash is needed, never the text.
+    """
     try:
         info = look(name)
     except Unsafe as error:
@@ -40,10 +43,19 @@ def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
         except Unsafe:  # too large, or no longer a file: it will be replaced
             return {**facts, "sha256": "unreadable"}
         facts["sha256"] = hashlib.sha256(data).hexdigest()
-        if facts["sha256"] != wanted_sha256:
+        if wanted_sha256 and facts["sha256"] != wanted_sha256:
             facts["text"] = data[:TEXT_BYTES].decode("utf-8", "replace")
             facts["changed_at"] = moment(info.st_mtime)
     return facts
+
+
+def state(name: str) -> str:
+    """A path in one word: the hash of a file, its kind if it is something else, or "absent".
+
+    `opstasks.manage.plan_files` makes the same word from the facts.
+    """
+    facts = path(name, "", may_read=True)
+    return "absent" if facts is None else facts.get("sha256") or facts["kind"]
 
 
 def moment(seconds: float) -> int:
@@ -72,10 +84,15 @@ def kind(mode: int) -> str:
 def setting(name: str, match: str) -> list[str] | None:
     """The lines of a file that a pattern finds; None without the file."""
     try:
-        lines = read(name).decode("utf-8", "replace").split("\n")
+        return matching(read(name), match)
     except FileNotFoundError:
         return None
+
+
+def matching(data: bytes, match: str) -> list[str]:
+    """The lines of a content that a pattern finds."""
     pattern = re.compile(match)
+    lines = data.decode("utf-8", "replace").split("\n")
     return [line[:LINE_CHARACTERS] for line in lines if pattern.search(line)]
 
 

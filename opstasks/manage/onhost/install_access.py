@@ -49,10 +49,10 @@ def what_to_keep(place: str, actions: list[Action]) -> way_back.Kept:
     """
     earlier = way_back.claim(place) or {"files": [], "reload": []}
     known = {item["path"] for item in earlier["files"]}
-    paths = [action["path"] for action in actions if "path" in action]
+    fresh = [action for action in actions if "path" in action and action["path"] not in known]
     units = [action["reload"] for action in actions if action.get("reload")]
     return {
-        "files": earlier["files"] + [way_back.keep(path) for path in paths if path not in known],
+        "files": earlier["files"] + [way_back.keep(a["path"], a["kept_in"]) for a in fresh],
         "reload": list(dict.fromkeys(earlier["reload"] + units)),
     }
 

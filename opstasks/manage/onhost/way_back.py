@@ -15,6 +15,7 @@ from typing import Any
 
 from opstasks.manage.onhost.file_actions import reload
 from opstasks.manage.onhost.running import run
+from opstasks.onhost.backups import keep_replaced
 from opstasks.onhost.commands import attempt
 from opstasks.onhost.safe_files import look, parent_of, put, put_link, read
 
@@ -23,16 +24,19 @@ TIMER = "opstasks-access-putback"
 SYSTEMCTL_TIMEOUT_S = 60.0
 
 
-def keep(path: str) -> Kept:
-    """The state of a file: content and rights, or the target of a link; else no content."""
-    info = look(path)
+def keep(path: str, kept_in: str) -> Kept:
+    """The state of a file: content and rights, or the target of a link; else no content.
+
+    `kept_in` is the folder for what a restoration replaces.
+    """
+    info, kept = look(path), {"path": path, "kept_in": kept_in, "content": None}
     if info is not None and stat.S_ISLNK(info.st_mode):
         with parent_of(path) as (folder, name):
-            return {"path": path, "content": None, "link": os.readlink(name, dir_fd=folder)}
+            return {**kept, "link": os.readlink(name, dir_fd=folder)}
     if info is None or not stat.S_ISREG(info.st_mode):
-        return {"path": path, "content": None}
+        return kept
     return {
-        "path": path,
+        **kept,
         "content": base64.b64encode(read(path)).decode(),
         "owner": str(info.st_uid),
         "group": str(info.st_gid),
@@ -41,7 +45,10 @@ def keep(path: str) -> Kept:
 
 
 def restore(kept: Kept) -> None:
-    """Restore a file."""
+    """Restore a file; what is there now is kept if possible: a person may have edited it."""
+    if kept.get("kept_in"):  # an earlier version of opstasks did not name the folder
+        with contextlib.suppress(OSError):
+            keep_replaced(kept["path"], kept["kept_in"])
     if kept["content"] is not None:
         data = base64.b64decode(kept["content"])
         put(kept["path"], data, kept["owner"], kept["group"], kept["mode"])

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from opstasks.onhost.backups import keep_replaced
 from opstasks.onhost.commands import call, required, said
 from opstasks.onhost.protocol import Answer, HostFailure, Request, error_text
 from opstasks.onhost.safe_files import read
@@ -90,6 +91,7 @@ def place(request: Request) -> bool:
     for unit in request["disable"]:
         changed |= take_down(unit)
     for path, text in wrong.items():
+        keep_replaced(path, request["kept_in"])
         put(path, text)
     if changed:
         systemctl("daemon-reload")
