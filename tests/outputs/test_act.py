@@ -288,6 +288,39 @@ def test_an_interrupted_removal_continues_with_its_own_record(fake_host):
     assert request.places[0].identity == {}
 
 
+@pytest.mark.parametrize(
+    ("choice", "source", "hash_"), [("remove", "removed", "ab"), ("keep", "kept", "")]
+)
+def test_an_interrupted_removal_decides_anew_about_the_source(fake_host, choice, source, hash_):
+    host = fake_host(**SOURCE)
+    record = replace(REMOVED, state="removing", source="removed" if choice == "keep" else "kept")
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    act.apply(host, planned(RemovalItem("a.csv", FACTS, THERE, record)), source=choice, reason="")
+    request = asked(host)
+    assert (request.record.source, request.record.source_sha256) == (source, hash_)
+    assert len(request.places) == (2 if choice == "remove" else 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        ({"failed": {"reason": "why"}}, "inv -H tpp outputs.ls W"),
+        ({"failed": {"reason": "why", "cause": "unfinished"}}, "inv -H tpp outputs.pending"),
+        ({"refused": {"reason": "why", "cause": "full"}}, "free some space there"),
+        ({"refused": {"reason": "why"}}, "inv -H tpp doctor"),
+    ],
+)
+def test_the_hint_of_a_failed_removal_depends_on_its_cause(fake_host, answer, hint):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, Reply(out=json.dumps(answer)))
+    with pytest.raises(OpsError, match=r"a\.csv: why") as caught:
+        act.apply(host, planned(ITEM), source="keep", reason="")
+    assert caught.value.hint.startswith(hint)
+
+
 def test_a_failed_removal_names_the_file_and_stops(fake_host):
     host = fake_host()
     host.expect_lock("outputs.rm")

@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 from opstasks.onhost.json_files import write_json
 from opstasks.onhost.limits import check
 
-# "removing": from before the first change until the end; an interrupted removal keeps this state.
-# "failed": the file was not removed. "removed": it was, on this host.
+# "removing": from before the first change until the end. A removal that was interrupted, or of
+# which a part was done, keeps this state. "failed": nothing was removed, neither here nor at the
+# source. "removed": the file was, on this host.
 State = Literal["removing", "removed", "failed"]
 # The outcome of the copy at the sync's source; empty if there was none.
 SourceFate = Literal["", "removed", "kept"]
