@@ -39,10 +39,11 @@ MAX_ANSWER_BYTES = 16 << 20
 LEVEL = 6
 # After a program that may have changed something, and gave no answer.
 AGAIN = "run the same command again: it inspects the host first and continues"
-# What helps, by the cause that a program names (`opstasks.onhost.disk_errors`).
+# What helps, by the cause that a program names (`opstasks.onhost.disk_errors`, `folder_rights`).
 CAUSES = {
     "killed": AGAIN,
     "full": "free some space there, then run the same command again",
+    "closed": "as root: give it to the service account (chown -R), or move away what is no folder",
     "read-only": "find out why the disk is read-only (dmesg), then run the same command again",
 }
 # How one module of a host imports another; a parser takes ten times as long.

@@ -20,12 +20,17 @@ Answer = dict[str, Any]
 
 
 class HostRefusal(Exception):
-    """Nothing was touched; `reason` says why, `detail` has lines that explain it."""
+    """Nothing was touched; `reason` says why, `detail` has lines that explain it.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    `cause` is a word for the client, which chooses the hint: "closed" when a person must change the
+    rights of a folder.
+    """
+
+    def __init__(self, reason: str, detail: str = "", cause: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
+        self.cause = cause
 
 
 class HostFailure(Exception):
@@ -56,7 +61,7 @@ def answer_to(main: Callable[[Request], Answer], request: Request) -> dict[str, 
     try:
         return {"ok": main(request)}
     except HostRefusal as error:
-        cause = _cause(error.__cause__)
+        cause = error.cause or _cause(error.__cause__)
         return {"refused": {"reason": error.reason, "detail": error.detail, "cause": cause}}
     except HostFailure as error:
         return _failed(error.reason, error.detail, error.cause or _cause(error.__cause__))
