@@ -132,12 +132,15 @@ def preview(host: Host, workspace: str, files: Sequence[str]) -> RemovalPlan:
 
 
 def inspect(host: Host, workspace: str, paths: tuple[str, ...]) -> RemovalFacts:
-    """Read the facts of files and the records of earlier removals, in one round trip."""
+    """Read the facts of files and the records of earlier removals, in one round trip.
+
+    Raises Refused when no record of a removal can be written.
+    """
     request = inspect_request(host.spec, workspace, paths)
     results = host.service.gather(
         {
             "files": INSPECT.command(request),
-            "records": RECORDS.command(records_request(host.spec)),
+            "records": RECORDS.command(records_request(host.spec, to_write=True)),
         }
     )
     found = checked(INSPECT.decode(results["files"], host.name), request, host.name)

@@ -89,6 +89,9 @@ def test_a_file_that_was_removed_by_hand_is_not_recorded_as_our_removal(tree):
         remove.main(asked)
     assert "D:\\W\\a.csv" in failure.value.detail
     assert tree.record() == old
+    (tree.top / "records/x-1.json").write_text("")
+    with pytest.raises(HostFailure, match="whom; the record of x-1 cannot be read: it is not"):
+        remove.main(asked)
 
 
 def test_a_file_whose_absence_cannot_be_proven_is_not_counted_as_removed(tree):

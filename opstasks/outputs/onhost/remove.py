@@ -98,17 +98,17 @@ def earlier_removal(record: RemovalRecord, folder: str) -> RemovalRecord:
 
     Raises HostFailure if there is none: somebody removed the file by hand.
     """
-    same = [
-        r for r in read_records(folder) if (r.workspace, r.file) == (record.workspace, record.file)
-    ]
+    records = read_records(folder)
+    same = [r for r in records if (r.workspace, r.file) == (record.workspace, record.file)]
     interrupted = [r for r in same if r.state == "removing"]
     # The record was made when the file was shown: a removal before that was of another file.
     done = [r for r in same if r.state == "removed" and r.removed_at >= record.started_at]
     own = [r for r in interrupted if r.id == record.id]
     for found in (*own, *done, *interrupted):
         return found
+    unread = [f"; {r.unreadable_text()}" for r in records if not r.is_readable][:1]
     raise HostFailure(
-        "was removed by somebody since it was shown, and no record says by whom",
+        f"was removed by somebody since it was shown, and no record says by whom{''.join(unread)}",
         f"the partner's copy may remain: {record.partner_path}" if record.partner_path else "",
     )
 
