@@ -279,7 +279,9 @@ def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalReco
     (after,) = checked(host.service.call(INSPECT, request), request, host.name).files
     if after.here.facts or after.here.error:
         raise VerifyFailed(
-            f"{shown} is back",
+            f"{shown} is back"
+            if after.here.facts
+            else f"{shown} was removed; what is there now cannot be read: {after.here.error}",
             host=host.name,
             hint=f"the sync or a job writes it: inv -H {host.name} sync.status jobs.ls",
         )

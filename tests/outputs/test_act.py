@@ -365,6 +365,16 @@ def test_a_file_that_is_back_at_once_fails_the_removal(fake_host):
         act.apply(host, planned(ITEM), source="keep", reason="")
 
 
+def test_an_entry_that_cannot_be_read_afterwards_is_not_called_the_file(fake_host):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    odd = FoundOutput(error="is not a regular file")
+    host.expect(INSPECT, ANY, inspected(InspectedOutput("a.csv", odd)))
+    with pytest.raises(VerifyFailed, match=r"a\.csv was removed; what is there now cannot be read"):
+        act.apply(host, planned(ITEM), source="keep", reason="")
+
+
 def test_ctrl_c_takes_effect_between_two_files(fake_host):
     host = fake_host()
     host.expect_lock("outputs.rm")

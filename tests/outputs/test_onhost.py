@@ -150,6 +150,22 @@ def test_a_copy_that_changed_since_it_was_shown_keeps_all_copies(tree, places, w
     assert there_is(places) == [False, False]
 
 
+def test_a_copy_that_cannot_be_put_back_keeps_the_removal_open(tree, places, monkeypatch):
+    tree.put(tree.root / "W/a.csv", "changed meanwhile")
+    rename = os.rename
+
+    def write_again(*args, **options):
+        rename(*args, **options)
+        Path(places[0]["root"], "W/a.csv").write_text("newer")
+
+    monkeypatch.setattr(os, "rename", write_again)
+    with pytest.raises(HostFailure, match=f"{SOURCE}: another file now has its name"):
+        tree.remove("a.csv", places=places)
+    assert there_is(places) == [True, True]
+    assert Path(places[0]["hold"], "abc-1").read_text() == "from windows"
+    assert tree.record().state == "removing"
+
+
 def test_a_removal_that_ends_between_two_copies_is_not_called_failed(tree, places, monkeypatch):
     unlink, calls = os.unlink, []
 
@@ -160,7 +176,7 @@ def test_a_removal_that_ends_between_two_copies_is_not_called_failed(tree, place
         unlink(*args, **options)
 
     monkeypatch.setattr(os, "unlink", fail_at_the_second)
-    with pytest.raises(HostFailure, match=f"{SOURCE} was removed; held in ") as failure:
+    with pytest.raises(HostFailure, match=f"{SOURCE} was removed; the file is held in ") as failure:
         tree.remove("a.csv", places=places)
     monkeypatch.setattr(os, "unlink", unlink)
     assert failure.value.cause == UNFINISHED

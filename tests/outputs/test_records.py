@@ -10,7 +10,7 @@ from opstasks.core.errors import InvalidResponse, Refused
 from opstasks.core.result import Result
 from opstasks.fleet.inventory import HostSpec
 from opstasks.onhost import safe_files
-from opstasks.onhost.protocol import HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal
 from opstasks.outputs import removals
 from opstasks.outputs.onhost import attest, list_records
 from opstasks.outputs.onhost.records import RemovalRecord, read_records, write_record
@@ -136,6 +136,23 @@ def test_no_removal_is_attested_if_one_of_them_cannot_be_read(tmp_path):
         attest.main({**words, "ids": ["a-1", "a-2"]})
     assert [record.attested for record in read_records(str(tmp_path))] == [None, None]
     assert len(attest.main({**words, "ids": ["a-1"]})["records"]) == 1
+
+
+def test_an_attestation_that_ends_between_two_records_says_which_is_done(tmp_path, monkeypatch):
+    for number in (1, 2, 3):
+        record = RemovalRecord(f"a-{number}", "W", "f", state="removed", started_at=9.0 - number)
+        write_record(str(tmp_path), record)
+
+    def full_at_the_third(folder, record):
+        if record.id == "a-3":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_record(folder, record)
+
+    monkeypatch.setattr(attest, "write_record", full_at_the_third)
+    words = {"records": str(tmp_path), "by": "Alex", "recorded_by": "a@b", "note": ""}
+    with pytest.raises(HostFailure, match="attested: a-1, a-2; a-3 cannot be attested: no space"):
+        attest.main({**words, "ids": ["a-1", "a-2", "a-3"]})
+    assert [r.attested is not None for r in read_records(str(tmp_path))] == [True, True, False]
 
 
 def test_a_removal_is_chosen_beside_a_record_that_cannot_be_read():

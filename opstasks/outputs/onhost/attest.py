@@ -29,6 +29,8 @@ def main(request: Request) -> Answer:
             try:
                 write_record(request["records"], new)
             except OSError as error:
-                raise HostFailure(f"{record.id} cannot be attested: {error_text(error)}") from error
+                part = f"attested: {', '.join(r['id'] for r in changed)}; " if changed else ""
+                text = f"{part}{record.id} cannot be attested: {error_text(error)}"
+                raise HostFailure(text) from error
             changed.append(asdict(new))
     return {"records": changed}

@@ -54,7 +54,8 @@ def remove_from(places: Sequence[Place], workspace: str, path: str, held: str) -
                 if unlink() and place["what"]:
                     removed.append(f"{place['what']} was removed")
             except OSError as error:
-                text = f"held in {place['hold']}, and not removed: {error_text(error)}"
+                what = f"{place['what'] or 'the file'} is held in {place['hold']}"
+                text = f"{what}, and not removed: {error_text(error)}"
                 raise Unfinished("; ".join([*removed, text])) from error
     for place in places:
         with contextlib.suppress(OSError):  # another removal's file may still be held there
@@ -84,7 +85,8 @@ def _taken(place: Place, workspace: str, path: str, held: str) -> Iterator[Calla
         except Unfinished:
             raise
         except (HostFailure, OSError):
-            _put_back(parts[-1], folder, held, hold)
+            with _named(place["what"]):
+                _put_back(parts[-1], folder, held, hold)
             raise
 
 
