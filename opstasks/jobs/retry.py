@@ -221,7 +221,7 @@ def _unmark(host: Host, id: str) -> None:
             "the job was retried and the job-server was told, but this could not be noted",
             host=host.name,
             tail=done.tail(),
-            hint=f"inv -H {host.name} jobs.retry {one_word(id)}, which tells it again",
+            hint=f"inv -H {host.name} jobs.retry {one_word(id)}; it tells it again",
         )
 
 
