@@ -33,7 +33,7 @@ def closed(path: str) -> Closed | None:
     place = Path(path)
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
-    if not place.is_dir():
+    if not is_folder(place):
         return Closed(str(place), NO_FOLDER)
     if os.access(place, os.R_OK | os.W_OK | os.X_OK):
         return None
@@ -43,6 +43,14 @@ def closed(path: str) -> Closed | None:
     if info.st_uid == os.geteuid():
         return Closed(str(place), f"its mode is {info.st_mode & 0o7777:04o}")
     return Closed(str(place), f"it belongs to {account_name(info.st_uid)}")
+
+
+def is_folder(place: Path) -> bool:
+    """Whether there is a folder; a link to where we may not look leads to none."""
+    try:
+        return place.is_dir()
+    except OSError:
+        return False
 
 
 def refuse_closed(*paths: str) -> None:
