@@ -178,7 +178,7 @@ def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> Removal
         return RemovalResult(False, ())
     batch = secrets.token_hex(3)
     begun = [
-        continued(item.record, item, source)
+        continued(item.record, item, source, is_away=plan.source_away)
         if item.record and item.is_interrupted
         else new_record(host.spec, plan, item, f"{batch}-{number}", source, reason)
         for number, item in enumerate(plan.items, 1)
@@ -238,14 +238,17 @@ def new_record(
     )
 
 
-def continued(record: RemovalRecord, item: RemovalItem, source: str) -> RemovalRecord:
-    """The record of an interrupted removal that goes on; the source's copy is decided anew.
+def continued(
+    record: RemovalRecord, item: RemovalItem, source: str, *, is_away: bool
+) -> RemovalRecord:
+    """The record of an interrupted removal that goes on; a copy at the source is decided anew.
 
-    Its hashes stay, because the host may hold these files. The host replaces them at the end.
+    While the source is away, a copy there is kept, as nobody can say that it is gone. The hashes
+    stay, because the host may hold these files. The host replaces them at the end.
     """
-    if not item.source:
+    if not item.source and not (is_away and record.source_sha256):
         return record
-    if source != "remove":
+    if not item.source or source != "remove":
         return replace(record, source="kept", source_sha256="")
     return replace(
         record, source="removed", source_sha256=record.source_sha256 or item.source.sha256

@@ -328,6 +328,20 @@ def test_an_interrupted_removal_decides_anew_about_the_source(fake_host, choice,
     assert len(request.places) == (2 if choice == "remove" else 1)
 
 
+@pytest.mark.parametrize("is_away", [True, False])
+def test_a_copy_at_a_source_that_is_away_is_not_called_removed(fake_host, is_away):
+    host = fake_host(**SOURCE)
+    record = replace(REMOVED, state="removing", source="removed", source_sha256="ab")
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    plan = replace(planned(RemovalItem("a.csv", FACTS, None, record)), source_away=is_away)
+    act.apply(host, plan, source="keep", reason="")
+    request = asked(host)
+    assert request.record.source == ("kept" if is_away else "removed")
+    assert len(request.places) == (1 if is_away else 2)
+
+
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [

@@ -76,6 +76,14 @@ def test_a_removal_that_somebody_left_unfinished_is_finished_under_its_name(tree
     assert not hold.exists()
 
 
+def test_an_interrupted_removal_is_finished_as_it_was_decided_at_last(tree):
+    record = RemovalRecord("abc-1", "W", "a.csv", source="removed", source_sha256="ab")
+    write_record(str(tree.top / "records"), record)
+    asked = tree.asked("W", "a.csv", {})
+    remove.main({**asked, "record": {**asked["record"], "source": "kept"}})
+    assert (tree.record().state, tree.record().source) == ("removed", "kept")
+
+
 def test_a_file_that_was_removed_by_hand_is_not_recorded_as_our_removal(tree):
     tree.put(tree.root / "W/a.csv", "x")
     facts = tree.facts("a.csv")

@@ -37,7 +37,8 @@ def main(request: Request) -> Answer:
         earlier = earlier_removal(record, folder)
         if earlier.state == "removed":
             return {"record": asdict(earlier)}
-        record = earlier
+        # Of our own removal, what was decided now about the source counts.
+        record = record if earlier.id == record.id else earlier
     was_begun = Path(folder, f"{record.id}.json").exists()
     try:
         write_record(folder, record)
