@@ -89,8 +89,8 @@ class HistoryRow:
 class HostHistory:
     """What a host has recorded, oldest first.
 
-    `ignored` is the number of lines that do not count: those of other accounts, and second ends of
-    a run.
+    `ignored` is the number of lines that do not count: those of other accounts, second ends of a
+    run, and entries that this version cannot read.
     """
 
     rows: list[HistoryRow]
@@ -139,12 +139,26 @@ def read(host: Host, wanted: HistoryFilter, limit: int) -> HostHistory:
 
 
 def read_local(path: Path) -> list[HistoryRow]:
-    """The rows of the operator's own file, oldest first; empty when it cannot be read."""
+    """The rows of the operator's own file, oldest first; without a file, none.
+
+    Raises OSError or ValueError when the file cannot be read.
+    """
     try:
         text = private_files.read_own(path, LOCAL_BYTES).decode("utf-8", "replace")
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return []
     return rows([JournalEntry(line) for line in text.split("\n")], "", "local").rows
+
+
+def own_rows(path: Path) -> tuple[list[HistoryRow], str]:
+    """The rows of the operator's own file, and a sentence if it cannot be read."""
+    try:
+        return read_local(path), ""
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+    except ValueError as error:
+        why = str(error)
+    return [], f"your own record {path} cannot be read: {why}"
 
 
 def rows(lines: Iterable[JournalEntry], host: str, source: str) -> HostHistory:
@@ -158,6 +172,7 @@ def rows(lines: Iterable[JournalEntry], host: str, source: str) -> HostHistory:
     for line in lines:
         entry = _entry(line.text)
         if entry is None:
+            ignored += line.text.startswith("{")  # others are texts for people
             continue
         row = _row(entry, line, host or entry.host, source)
         key = (row.host, row.run_id)

@@ -149,7 +149,7 @@ def ignored_texts(journals: FleetResult[HostHistory]) -> list[str]:
     """A note for each host with lines that do not count: how many there are."""
     return [
         f"{item.host}: {plural(item.value.ignored, 'line')} of the journal ignored: other accounts"
-        " wrote them, or they contradict an earlier line"
+        " wrote them, they cannot be read, or they contradict an earlier line"
         for item in journals
         if item.value and item.value.ignored
     ]

@@ -32,7 +32,7 @@ def history(
     """Show who changed what, when and how it ended, the newest last.
 
     It merges the journals of the hosts and your own record. Without -H, on a machine that is not a
-    host, it shows only your own record.
+    host, it shows only your own record. Ends with 1 if that could not be read.
 
     Example: inv -H all history --task deploy --since 7d
     """
@@ -40,19 +40,20 @@ def history(
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.fleet import audit
     from opstasks.history.merge import by_host
-    from opstasks.history.read import HistoryFilter, read_local
+    from opstasks.history.read import HistoryFilter, own_rows
     from opstasks.history.screen import HistoryQuestion, history_screen, notes
     from opstasks.output import fit
 
     moment = durations.moment(since, datetime.now(UTC)) if since else None
     wanted = HistoryFilter(host, task, who, moment)
-    asked = HistoryQuestion(wanted, limit, by_host(read_local(audit.local_path())), since)
+    own, problem = own_rows(audit.local_path())
+    asked = HistoryQuestion(wanted, limit, by_host(own), since)
     names = ctx.options.hosts and [one.name for one in ctx.fleet.hosts]
     only = names[0] if len(names) == 1 else ""
     # The zone of the hosts is known when they have answered.
     screen = history_screen(asked, lambda: ctx.clock, only, is_piped=not ctx.console.window)
     found = _read(ctx, asked, screen)
-    for text in notes(found, screen):
+    for text in [*([problem] if problem else []), *notes(found, screen)]:
         for line in fit.paragraph(text, ctx.console.window):
             ctx.console.note(line)
     result = FleetResult(
@@ -61,6 +62,7 @@ def history(
             for i in found
         ]
     )
+    result.findings = bool(problem)
     ctx.seen("people", result.values, lambda rows: [row.who for row in rows[::-1]])
     ctx.seen("users", result.values, lambda rows: [row.login for row in rows[::-1]])
     ctx.finish(result)

@@ -93,6 +93,9 @@ def killed_notes(found: Mapping[str, KillResult], *, cleanup: bool) -> Iterator[
         for path, names in done.exposed.items():
             yield [odd("! "), f"{host}: the value of {', '.join(names)} is plain text in"]
             yield [f"  {path}"]
+        for path, why in done.unread.items():
+            yield [odd("! "), f"{host}: whether secrets are plain text is not known ({why}) in"]
+            yield [f"  {path}"]
         if not cleanup and done.killed:
             yield ["remove later:  ", to_type(command_for(host, "jobs.kill", *done.killed))]
 

@@ -68,6 +68,8 @@ def join(job: Job, container: Container | None, now: float, *, has_volume: bool 
     is_over = job.state not in ACTIVE and job.status_code != INTERNAL_ERROR
     left = "" if is_recent or not is_over else _left(container, has_volume=has_volume)
     text = "" if is_recent else _disagreement(job, container, left)
+    if container and container.problem:
+        text = f"its container cannot be described: {container.problem}"
     return _with_container(replace(job, disagreement=text, left=left), container)
 
 

@@ -65,12 +65,14 @@ class KilledJob:
 class KillResult:
     """The outcome for the jobs of one host, by id.
 
-    `exposed` are files that contain the values of variables as plain text, with the variables.
+    `exposed` are files that contain the values of variables as plain text, with the variables;
+    `unread` are files that may contain some, and why they could not be read.
     """
 
     changed: bool
     jobs: dict[str, KilledJob]
     exposed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
     now: HostState | None = None
 
     @property
@@ -161,7 +163,7 @@ def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> K
         after = _kill(host, todo, cleanup=cleanup)
     jobs = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
     jobs |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
-    return KillResult(True, jobs, _exposed_secrets(host, after), state_of(after))
+    return KillResult(True, jobs, *_exposed_secrets(host, after), state_of(after))
 
 
 def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
@@ -270,16 +272,27 @@ def _after(match: Match, outcome: str) -> KilledJob:
     return KilledJob(match.job.state, match.job.status_code, outcome)
 
 
-def _exposed_secrets(host: Host, after: Sequence[Match]) -> dict[str, tuple[str, ...]]:
-    """The files with secrets: job-runner saves a killed job's environment unmasked."""
+def _exposed_secrets(
+    host: Host, after: Sequence[Match]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """The files with secrets, as job-runner saves a killed job's environment unmasked.
+
+    And those that could not be read, with the reason: the jobs are killed all the same.
+    """
     paths = [path for match in after if (path := file_of(match, METADATA_FILE))]
     commands = {path: METADATA.command(MetadataRequest(path)) for path in paths}
     exposed: dict[str, tuple[str, ...]] = {}
-    for path, result in host.service.gather(commands).items() if commands else ():
+    unread: dict[str, str] = {}
+    try:
+        results = host.service.gather(commands) if commands else {}
+    except OpsError as error:
+        return {}, dict.fromkeys(paths, error.message)
+    for path, result in results.items():
         try:
             names = METADATA.decode(result, host.name).exposed
-        except OpsError:
-            continue  # the job is killed, even if we cannot read this file
+        except OpsError as error:
+            unread[path] = error.message
+            continue
         if names:
             exposed[path] = names
-    return exposed
+    return exposed, unread

@@ -94,7 +94,8 @@ class Container:
 
     `memory_bytes` is what it uses, without cache that can be freed; None if that is not known.
     Times are seconds since the epoch, 0 for an event that has not happened. `mount` is what is
-    mounted at /workspace: ("volume", name) or ("bind", folder).
+    mounted at /workspace: ("volume", name) or ("bind", folder). `problem` says why docker cannot
+    describe it: then only its name is known.
     """
 
     name: Line
@@ -110,6 +111,7 @@ class Container:
     memory_limit_bytes: Count = 0
     memory_bytes: Count | None = None
     mount: tuple[Line, Line] | None = None
+    problem: Line = ""
 
     @property
     def job_id(self) -> str:

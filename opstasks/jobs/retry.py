@@ -181,25 +181,49 @@ def untold_folder(spec: HostSpec) -> str:
 
 
 def _run_retry(host: Host, id: str) -> None:
-    """Run job-runner's command; raises VerifyFailed when it did not retry the job."""
+    """Run job-runner's command; raises VerifyFailed when it did not retry the job.
+
+    Raises Refused when the job cannot be marked.
+    """
     host.step(f"retry {id}", brief="retried")
-    marker = _marker(host.spec, id)
-    *_, result = host.service.batch(
-        [
-            cmd("mkdir", "-p", untold_folder(host.spec)),
-            cmd("touch", marker),
-            job_runner.retry(host.spec, id),
-        ]
-    )
+    _mark(host, id)
+    (result,) = host.service.batch([job_runner.retry(host.spec, id)])
     if result.code:
         (after,) = _read(host, id)
         if after.job.status_code == INTERNAL_ERROR:
-            host.service.run(cmd("rm", "-f", marker))
+            # A mark that stays does no harm: the job still has its internal error.
+            host.service.test(cmd("rm", "-f", _marker(host.spec, id)))
             hint = f"inv -H {host.name} jobs.retry {one_word(id)}, once that is fixed"
             raise _failed(host, after, "the job was not retried", result.tail(), hint)
         _tell(host, id)
     else:
-        host.service.run(cmd("rm", "-f", marker))
+        _unmark(host, id)
+
+
+def _mark(host: Host, id: str) -> None:
+    """Mark a job as retried; raises Refused when that is not possible: nothing was touched."""
+    folder = untold_folder(host.spec)
+    commands = [cmd("mkdir", "-p", folder), cmd("touch", _marker(host.spec, id))]
+    for done in host.service.batch(commands):
+        if done.code:
+            raise Refused(
+                f"cannot note in {folder} that the job-server must be told",
+                host=host.name,
+                tail=done.tail(),
+                hint=f"inv -H {host.name} doctor; the job was not retried",
+            )
+
+
+def _unmark(host: Host, id: str) -> None:
+    """Remove the mark; raises VerifyFailed when that fails."""
+    (done,) = host.service.batch([cmd("rm", "-f", _marker(host.spec, id))])
+    if done.code:
+        raise VerifyFailed(
+            "the job was retried and the job-server was told, but this could not be noted",
+            host=host.name,
+            tail=done.tail(),
+            hint=f"inv -H {host.name} jobs.retry {one_word(id)}; it tells it again",
+        )
 
 
 def _tell(host: Host, id: str) -> None:
@@ -213,7 +237,7 @@ def _tell(host: Host, id: str) -> None:
         host.pause(TELL_AGAIN_S if attempt else 0)
         (result,) = host.service.batch([command])
         if result.code == 0:
-            host.service.run(cmd("rm", "-f", _marker(host.spec, id)))
+            _unmark(host, id)
             return
     raise VerifyFailed(
         "the job was retried, but the job-server was not told",

@@ -34,6 +34,7 @@ def processes(host: Host, match: Match) -> list[int]:
         raise Refused(
             f"{match.job.describe()} has no process to trace",
             host=host.name,
+            tail=listed.tail() if listed.code else "",
             hint=f"inv -H {host.name} jobs.ls; only a job with a running container has one",
         )
     return pids

@@ -55,6 +55,7 @@ def refuse_without_image(host: Host, result: Result) -> None:
         raise Refused(
             f"there is no image {image(host.spec)}",
             host=host.name,
+            tail=result.tail(),
             hint=f"inv -H {host.name} images.update tools",
         )
 

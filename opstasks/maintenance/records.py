@@ -39,6 +39,7 @@ __all__ = [
     "MaintenanceRequest",
     "Pause",
     "ScheduledItem",
+    "UnreadableRecord",
     "read_command",
 ]
 # The states of work that is scheduled or under way.
@@ -58,12 +59,20 @@ class MaintenanceRequest:
 
 
 @dataclass(frozen=True)
+class UnreadableRecord:
+    """A record of scheduled work that cannot be read, and why."""
+
+    name: Line
+    error: Line
+
+
+@dataclass(frozen=True)
 class Maintenance:
     """A host's records (newest first), its pause, and what is needed to judge them.
 
     `note` is our note on a pause, `flag_at` the time of job-runner's flag (seconds since the epoch,
     0: not paused), `flag_error` says why the flag could not be read. `units` are the states of our
-    units by name.
+    units by name. `unreadable` are records that are not in `items`.
     """
 
     now_at: Moment
@@ -73,6 +82,7 @@ class Maintenance:
     flag_at: Moment = 0.0
     flag_error: Line = ""
     units: dict[Line, Line] = field(default_factory=dict)
+    unreadable: tuple[UnreadableRecord, ...] = ()
 
     @property
     def pause(self) -> Pause | None:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from opstasks.fleet.host import Host
 from opstasks.maintenance.onhost.records import ScheduledItem
-from opstasks.maintenance.records import READ, UNREADY_S, Maintenance, MaintenanceRequest
+from opstasks.maintenance.records import (
+    READ,
+    UNREADY_S,
+    Maintenance,
+    MaintenanceRequest,
+    UnreadableRecord,
+)
 from opstasks.maintenance.site import site_for
 
 
@@ -35,11 +41,13 @@ class ScheduledRow:
 class HostSchedule:
     """The work of a host: what is ahead or needs a person first, then past work, newest first.
 
-    `past` is the number of past ones, also of those that are not in `items`.
+    `past` is the number of past ones, also of those that are not in `items`. `unreadable` are
+    records that cannot be read: they may be of work that is ahead.
     """
 
     items: tuple[ScheduledRow, ...]
     past: int = 0
+    unreadable: tuple[UnreadableRecord, ...] = ()
 
 
 def inspect(host: Host, limit: int) -> HostSchedule:
@@ -55,7 +63,7 @@ def schedule_of(found: Maintenance, limit: int) -> HostSchedule:
     shown = past if limit < 0 else past[:limit]
     rows = [_row(found, item, is_past=False) for item in ahead]
     rows += [_row(found, item, is_past=True) for item in shown]
-    return HostSchedule(tuple(rows), len(past))
+    return HostSchedule(tuple(rows), len(past), found.unreadable)
 
 
 def _is_wanted(found: Maintenance, item: ScheduledItem) -> bool:

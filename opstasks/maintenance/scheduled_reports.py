@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from opstasks.core.state import HostState
 from opstasks.maintenance.cancel import CancelChoice, CancelResult
 from opstasks.maintenance.onhost.records import ScheduledItem
+from opstasks.maintenance.records import UnreadableRecord
 from opstasks.maintenance.scheduled import HostSchedule, ScheduledRow
 
 
@@ -49,10 +50,14 @@ class ScheduleEntry:
 
 @dataclass(frozen=True)
 class ScheduleReport:
-    """What is ahead or needs a person, then past work, newest first; `past` counts all of it."""
+    """What is ahead or needs a person, then past work, newest first; `past` counts all of it.
+
+    `unreadable` are records that cannot be read: they may be of work that is ahead.
+    """
 
     items: tuple[ScheduleEntry, ...]
     past: int
+    unreadable: tuple[UnreadableRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def _entry(row: ScheduledRow) -> ScheduleEntry:
 
 def schedule(found: HostSchedule) -> ScheduleReport:
     """The work of a host."""
-    return ScheduleReport(tuple(map(_entry, found.items)), found.past)
+    return ScheduleReport(tuple(map(_entry, found.items)), found.past, found.unreadable)
 
 
 def cancel_planned(choice: CancelChoice) -> CancelPlanReport:

@@ -103,6 +103,8 @@ def _headline(
 def _nothing(result: FleetResult[HostSchedule], more: str, *, with_past: bool) -> str:
     past = sum(found.past for found in result.values.values())
     text = f"nothing is scheduled on {plural(len(result.values), 'host')}"
+    if any(found.unreadable for found in result.values.values()):
+        return f"{text}, as far as its records can be read"
     if past and not with_past:
         return f"{text}; {past} past: {more}"
     return text if past else f"{text}, and there is no past work"
@@ -143,6 +145,9 @@ def _state(row: ScheduledRow) -> Part:
 
 def _notes(host: str, found: HostSchedule, width: int) -> Iterable[Line]:
     """What needs a person, with the command to type."""
+    for record in found.unreadable:
+        text = f"the record {one_word(record.name)} cannot be read: {record.error}"
+        yield from note(bold(host), text, width)
     for row in found.items:
         if row.is_past or row.state in OPEN_STATES:
             continue

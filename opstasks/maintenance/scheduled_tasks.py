@@ -30,7 +30,8 @@ ALL = -1
 def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
     """Show what hosts will do by themselves: when, who asked for it and why.
 
-    Reboots that are being prepared, and ends of pauses. `-q` prints their ids.
+    Reboots that are being prepared, and ends of pauses. `-q` prints their ids. Ends with 1 if a
+    record could not be read.
 
     Example: inv -H all scheduled
     """
@@ -44,6 +45,7 @@ def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
     shown = screen(lambda: ctx.table_clock, ctx.console.window, more, with_past=all)
     result = ctx.reader.screen(lambda host: scheduled.inspect(host, past), shown)
     ctx.seen("scheduled", result.values, lambda found: [(r.id, r.what) for r in found.items])
+    result.findings = any(found.unreadable for found in result.values.values())
     ctx.finish(result.mapped(reports.schedule))
 
 

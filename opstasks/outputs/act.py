@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -27,6 +27,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.outputs import names
 from opstasks.outputs.onhost.facts import IDENTITY, STABLE_IDENTITY
+from opstasks.outputs.onhost.hold import UNFINISHED
 from opstasks.outputs.onhost.records import RemovalRecord, SourceFate
 from opstasks.outputs.plan import (
     InspectedOutput,
@@ -42,6 +43,8 @@ from opstasks.sync import units
 # Hashing a large file on a slow disk takes long.
 TIMEOUT_S = 3600.0
 SOURCE_CHOICES = ("remove", "keep")
+# In errors of a removal.
+SOURCE_COPY = "the copy at the sync's source"
 
 
 class RemovalInspectRequest(msgspec.Struct, frozen=True):
@@ -64,9 +67,11 @@ class InspectAnswer(msgspec.Struct, frozen=True):
 class RemovalPlace(msgspec.Struct, frozen=True):
     """One place to remove a file from: its root, and the folder that holds it meanwhile.
 
-    `identity` is that of the shown file (empty: it was absent), `sha256` is in the record.
+    `what` names it in errors. `identity` is that of the shown file (empty: it was absent), `sha256`
+    is in the record.
     """
 
+    what: str
     root: str
     hold: str
     identity: dict[str, int | str]
@@ -127,12 +132,15 @@ def preview(host: Host, workspace: str, files: Sequence[str]) -> RemovalPlan:
 
 
 def inspect(host: Host, workspace: str, paths: tuple[str, ...]) -> RemovalFacts:
-    """Read the facts of files and the records of earlier removals, in one round trip."""
+    """Read the facts of files and the records of earlier removals, in one round trip.
+
+    Raises Refused when no record of a removal can be written.
+    """
     request = inspect_request(host.spec, workspace, paths)
     results = host.service.gather(
         {
             "files": INSPECT.command(request),
-            "records": RECORDS.command(records_request(host.spec)),
+            "records": RECORDS.command(records_request(host.spec, to_write=True)),
         }
     )
     found = checked(INSPECT.decode(results["files"], host.name), request, host.name)
@@ -170,8 +178,9 @@ def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> Removal
         return RemovalResult(False, ())
     batch = secrets.token_hex(3)
     begun = [
-        (item.record if item.is_interrupted else None)
-        or new_record(host.spec, plan, item, f"{batch}-{number}", source, reason)
+        continued(item.record, item, source, is_away=plan.source_away)
+        if item.record and item.is_interrupted
+        else new_record(host.spec, plan, item, f"{batch}-{number}", source, reason)
         for number, item in enumerate(plan.items, 1)
     ]
     done: list[RemovalRecord] = []
@@ -229,6 +238,23 @@ def new_record(
     )
 
 
+def continued(
+    record: RemovalRecord, item: RemovalItem, source: str, *, is_away: bool
+) -> RemovalRecord:
+    """The record of an interrupted removal that goes on; a copy at the source is decided anew.
+
+    While the source is away, a copy there is kept, as nobody can say that it is gone. The hashes
+    stay, because the host may hold these files. The host replaces them at the end.
+    """
+    if not item.source and not (is_away and record.source_sha256):
+        return record
+    if not item.source or source != "remove":
+        return replace(record, source="kept", source_sha256="")
+    return replace(
+        record, source="removed", source_sha256=record.source_sha256 or item.source.sha256
+    )
+
+
 def _audited(records: Sequence[RemovalRecord]) -> dict[str, str]:
     """What the audit says about a removal; the records on the host have the details."""
     first = records[0]
@@ -248,25 +274,37 @@ def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalReco
     shown = one_word(record.file)
     try:
         answer = host.service.call(REMOVE, remove_request(host.spec, record, item))
-    except (ProgramFailed, CommandFailed) as error:
+    except (Refused, ProgramFailed, CommandFailed) as error:
         error.message = f"{shown}: {error.message}"
-        error.hint = f"inv -H {host.name} outputs.ls {one_word(record.workspace)}"
+        error.hint = _hint(error, host.name, record.workspace)
         raise
     request = RemovalInspectRequest(host.spec.workspaces_dir, "", record.workspace, (record.file,))
     (after,) = checked(host.service.call(INSPECT, request), request, host.name).files
     if after.here.facts or after.here.error:
         raise VerifyFailed(
-            f"{shown} is back",
+            f"{shown} is back"
+            if after.here.facts
+            else f"{shown} was removed; what is there now cannot be read: {after.here.error}",
             host=host.name,
             hint=f"the sync or a job writes it: inv -H {host.name} sync.status jobs.ls",
         )
     return answer.record
 
 
+def _hint(error: OpsError, host: str, workspace: str) -> str:
+    """What to type after a removal that failed; a full disk has its own hint."""
+    if isinstance(error, ProgramFailed) and error.cause == UNFINISHED:
+        return f"inv -H {host} outputs.pending"
+    if isinstance(error, ProgramFailed) and not error.cause:
+        return f"inv -H {host} outputs.ls {one_word(workspace)}"
+    return error.hint or f"inv -H {host} doctor"
+
+
 def remove_request(spec: HostSpec, record: RemovalRecord, item: RemovalItem) -> RemoveRequest:
     """The request of `REMOVE`: first the sync's source, from which it would return, then here."""
     places = [
         RemovalPlace(
+            what="",
             root=spec.workspaces_dir,
             hold=f"{spec.medium_privacy}/{units.HOLD}",
             identity=_identity(item.here, IDENTITY),
@@ -275,6 +313,7 @@ def remove_request(spec: HostSpec, record: RemovalRecord, item: RemovalItem) -> 
     ]
     if record.source_sha256:
         there = RemovalPlace(
+            what=SOURCE_COPY,
             root=spec.level3_source,
             hold=f"{spec.level3_source}/{units.HOLD}",
             identity=_identity(item.source, STABLE_IDENTITY),

@@ -108,10 +108,11 @@ class RemovalPlan:
 def make_plan(workspace: str, facts: RemovalFacts) -> RemovalPlan:
     """Decide which files to remove; raises Refused for an absent file or another kind of entry."""
     known = _records_by_file(workspace, facts.records)
+    unread = [record for record in facts.records if not record.is_readable]
     items, gone = [], []
     for output in facts.files:
         record = known.get(output.path)
-        _check(workspace, output, record)
+        _check(workspace, output, record, unread)
         item = RemovalItem(output.path, output.here.facts, output.source.facts, record)
         if item.here or item.is_interrupted:
             items.append(item)
@@ -131,7 +132,12 @@ def _records_by_file(
     }
 
 
-def _check(workspace: str, output: InspectedOutput, record: RemovalRecord | None) -> None:
+def _check(
+    workspace: str,
+    output: InspectedOutput,
+    record: RemovalRecord | None,
+    unread: Sequence[RemovalRecord],
+) -> None:
     shown = one_word(output.path)
     for found, where in (
         (output.here, "in the workspace"),
@@ -142,4 +148,7 @@ def _check(workspace: str, output: InspectedOutput, record: RemovalRecord | None
                 f"{shown} {where}: {found.error}", hint="inspect it by hand; nothing was removed"
             )
     if output.here.facts is None and record is None:
-        raise Refused(f"no file {shown} in {one_word(workspace)}")
+        text = f"no file {shown} in {one_word(workspace)}"
+        if unread:  # one of them may say that its removal was interrupted
+            text += f", but {unread[0].unreadable_text()}"
+        raise Refused(text)

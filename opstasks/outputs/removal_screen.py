@@ -15,6 +15,7 @@ from opstasks.output.table import Column
 from opstasks.outputs.onhost.records import RemovalRecord
 from opstasks.outputs.plan import RemovalItem, RemovalPlan
 from opstasks.outputs.removals import THEN, partner_steps, partner_text
+from opstasks.outputs.removals import folder as removals_folder
 
 FILES = (
     Column("FILE"),
@@ -137,10 +138,10 @@ def pending_screen(
 def _removal_cells(host: str, record: RemovalRecord, clock: Clock) -> list[object]:
     return [
         host,
-        record.id,
-        one_word(record.file),
+        one_word(record.id) if record.id else "",
+        one_word(record.file) if record.file else "",
         _state(record),
-        one_word(record.workspace),
+        one_word(record.workspace) if record.workspace else "",
         clock.text(record.removed_at),
         record.who,
     ]
@@ -149,6 +150,8 @@ def _removal_cells(host: str, record: RemovalRecord, clock: Clock) -> list[objec
 def _state(record: RemovalRecord) -> object:
     if record.returned:
         return bad("THE FILE IS BACK")
+    if not record.is_readable:
+        return bad("cannot be read")
     if record.state == "removing":
         return bad("interrupted")
     if record.state == "failed":
@@ -162,10 +165,12 @@ def _pending_headline(result: FleetResult[Removals], clock: Clock) -> Line:
     records = [record for found in result.values.values() for record in found]
     back = sum(record.returned for record in records)
     cut = sum(not r.returned and r.state == "removing" for r in records)
-    waiting = sum(not r.returned and r.state != "removing" and r.is_open for r in records)
+    waiting = sum(not r.returned and r.state == "removed" and r.is_open for r in records)
+    unread = sum(not r.is_readable for r in records)
     parts: list[Part] = [
         *([bad(f"{plural(back, 'file')} back")] if back else []),
         *([bad(f"{cut} interrupted")] if cut else []),
+        *([bad(f"{plural(unread, 'record')} that cannot be read")] if unread else []),
         *([odd(f"{waiting} waiting for the partner's steps")] if waiting else []),
     ]
     if not records:
@@ -191,7 +196,13 @@ def next_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> Iterator[Lin
             source = " --source remove" if spec.level3_source else ""
             yield ["back:         ", to_type(again + source)]
         elif record.state == "removing":
+            if record.error:
+                yield [odd(f"{one_word(record.id)}: {record.error}")]
             yield ["interrupted:  ", to_type(again)]
+        elif not record.is_readable:
+            path = one_word(f"{removals_folder(spec)}/{record.id}.json")
+            yield [odd(f"{spec.name}: {record.unreadable_text()}")]
+            yield ["look at it:   ", to_type(f"inv -H {spec.name} run -- ls -l {path}")]
     yield from partner_lines(spec, [r for r in records if r.state == "removed" and not r.returned])
 
 

@@ -19,10 +19,14 @@ from opstasks.outputs.onhost.records import RemovalRecord
 
 
 class RemovalsRequest(msgspec.Struct, frozen=True):
-    """The folder of the records, and the root of their workspaces."""
+    """The folder of the records, and the root of their workspaces.
+
+    `to_write`: the host refuses if it cannot write there.
+    """
 
     records: str
     root: str
+    to_write: bool = False
 
 
 class RemovalsAnswer(msgspec.Struct, frozen=True):
@@ -42,6 +46,7 @@ class AttestRequest(msgspec.Struct, frozen=True):
 
 
 RECORDS = Program("opstasks.outputs.onhost.list_records", RemovalsRequest, RemovalsAnswer)
+PENDING = "outputs.pending"
 # Before the command that records the partner's steps.
 THEN = "then: "
 ATTEST = Program("opstasks.outputs.onhost.attest", AttestRequest, RemovalsAnswer, changes=True)
@@ -60,32 +65,43 @@ def folder(spec: HostSpec) -> str:
     return f"{spec.state_dir}/outputs"
 
 
-def records_request(spec: HostSpec) -> RemovalsRequest:
+def records_request(spec: HostSpec, *, to_write: bool = False) -> RemovalsRequest:
     """The request of `RECORDS` for a host."""
-    return RemovalsRequest(folder(spec), spec.workspaces_dir)
+    return RemovalsRequest(folder(spec), spec.workspaces_dir, to_write)
 
 
-def read(host: Host) -> tuple[RemovalRecord, ...]:
-    """Every removal of a host, newest first."""
-    return host.service.call(RECORDS, records_request(host.spec)).records
+def read(host: Host, *, to_write: bool = False) -> tuple[RemovalRecord, ...]:
+    """Every removal of a host, newest first; raises Refused when the folder is not accessible."""
+    return host.service.call(RECORDS, records_request(host.spec, to_write=to_write)).records
 
 
 def find(host: str, records: Iterable[RemovalRecord], ids: Iterable[str]) -> list[RemovalRecord]:
-    """The removals with these ids, or beginnings of ids; raises Refused for an unknown one."""
+    """The removals with these ids, or beginnings of ids.
+
+    Raises Refused for an unknown one, and for one that cannot be read.
+    """
     records = list(records)
     found: dict[str, RemovalRecord] = {}
     for id in ids:
         matching = [r for r in records if r.id == id or r.id.startswith(f"{id}-")]
         if not matching:
-            hint = f"inv -H {host} outputs.pending --all"
+            hint = f"inv -H {host} {PENDING} --all"
             raise Refused(f"no removal {one_word(id)}", host=host, hint=hint)
+        check_readable(host, matching)
         found.update({record.id: record for record in matching})
     return list(found.values())
 
 
+def check_readable(host: str, records: Iterable[RemovalRecord]) -> None:
+    """Raise Refused for the first record that cannot be read."""
+    for record in records:
+        if not record.is_readable:
+            raise Refused(record.unreadable_text(), host=host, hint=f"inv -H {host} {PENDING}")
+
+
 def attest(host: Host, ids: Iterable[str], by: str, note: str) -> AttestResult:
     """Record who did the partner's steps; attesting again changes nothing."""
-    chosen = find(host.name, read(host), ids)
+    chosen = find(host.name, read(host, to_write=True), ids)
     for record in chosen:
         if record.state != "removed":
             raise Refused(

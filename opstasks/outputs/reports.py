@@ -24,7 +24,11 @@ class AttestationReport:
 
 @dataclass(frozen=True)
 class RemovalReport:
-    """The record of one removal; `is_open`: it waits for a person; `returned`: the file is back."""
+    """The record of one removal; `is_open`: it waits for a person; `returned`: the file is back.
+
+    `state` is removing, removed, failed, or unreadable: then the record cannot be read, and only
+    `id` and `error` are known.
+    """
 
     id: str
     workspace: str

@@ -152,6 +152,8 @@ def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
 def pending(ctx: Context, all: bool = False) -> None:
     """List unfinished removals, newest first: what each one waits for.
 
+    Ends with 1 if a record could not be read: it may be of an unfinished removal.
+
     Example: inv -H all outputs.pending
     """
     from opstasks.outputs import removal_screen, removals, reports
@@ -161,8 +163,14 @@ def pending(ctx: Context, all: bool = False) -> None:
         lambda host: [r for r in removals.read(host) if all or r.is_open or r.returned],
         removal_screen.pending_screen(specs, lambda: ctx.table_clock, all=all),
     )
-    ctx.seen("removals", result.values, lambda found: [(r.id, r.workspace) for r in found])
-    ctx.finish(result.mapped(reports.reports))
+    ctx.seen(
+        "removals",
+        result.values,
+        lambda found: [(r.id, r.workspace) for r in found if r.is_readable],
+    )
+    shown = result.mapped(reports.reports)
+    shown.findings = any(not r.is_readable for found in result.values.values() for r in found)
+    ctx.finish(shown)
 
 
 @task(

@@ -120,7 +120,7 @@ READERS = (
     both("sync.once"),
     alone("lock.break --reason x"),
     alone("outputs.rm abc file.txt --source keep"),
-    alone("outputs.attest abc"),
+    alone(f"outputs.attest {JOB}"),
 )
 
 # Tasks without a row, and why.

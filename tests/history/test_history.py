@@ -21,6 +21,7 @@ from opstasks.history.read import (
     HistoryRow,
     HostHistory,
     JournalEntry,
+    own_rows,
     read,
     read_local,
     rows,
@@ -268,7 +269,26 @@ def test_a_record_that_is_not_the_operators_own_file_is_not_read(tmp_path):
     (tmp_path / "link").symlink_to(path)
     os.mkfifo(tmp_path / "pipe")
     assert read_local(path)
-    assert read_local(tmp_path / "link") == read_local(tmp_path / "pipe") == []
+    with pytest.raises(OSError, match="symbolic"):
+        read_local(tmp_path / "link")
+    with pytest.raises(ValueError, match="not a file"):
+        read_local(tmp_path / "pipe")
+
+
+def test_an_own_record_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    assert own_rows(path) == ([], "")
+    os.mkfifo(path)
+    assert own_rows(path) == ([], f"your own record {path} cannot be read: it is not a file")
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert "symbolic links" in own_rows(path)[1]
+
+
+def test_an_entry_that_cannot_be_read_is_counted_and_hides_no_other():
+    lines = [by("root", text) for text in ('{"run_id": 7}', "{half", "a text", entry("1"))]
+    found = rows(lines, "tpp", "host")
+    assert ([row.run_id for row in found.rows], found.ignored) == (["1"], 2)
 
 
 # -- clocks ----------------------------------------------------------------------------------

@@ -106,6 +106,14 @@ def test_a_file_with_a_secret_is_named_with_the_variable():
     ]
 
 
+def test_a_file_that_may_have_a_secret_and_cannot_be_read_is_named():
+    found = {"tpp": KillResult(True, {"abc": DONE}, unread={"/logs/metadata.json": "too large"})}
+    assert shown(killed_notes(found, cleanup=True)) == [
+        "! tpp: whether secrets are plain text is not known (too large) in",
+        "  /logs/metadata.json",
+    ]
+
+
 def test_the_end_of_a_retry_says_what_to_type_while_the_job_runs():
     runs = RetryResult(True, "abc", "running", "executing", is_over=False)
     told = retry_told()

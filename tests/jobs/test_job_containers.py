@@ -120,13 +120,28 @@ def test_docker_is_not_asked_again_after_no_answer(tmp_path):
     assert len(questions) == 1
 
 
-def test_a_broken_container_does_not_hide_others(tmp_path):
-    class Odd(FakeDocker):
-        def get(self, *path, **query):
-            if path[1:2] == ("os-job-a",):
-                raise EngineError("broken", 500)
-            return super().get(*path, **query)
+class Odd(FakeDocker):
+    """A docker that cannot describe one container; with the status 0 it does not answer."""
 
+    status = 500
+
+    def get(self, *path, **query):
+        if path[1:2] == ("os-job-a",):
+            raise EngineError("broken", self.status)
+        return super().get(*path, **query)
+
+
+def test_a_container_that_docker_cannot_describe_is_named_and_hides_no_other():
+    docker = Odd(["os-job-a", "os-job-b"])
+    odd, good = msgspec.convert(containers.list_containers(docker), list[Container])
+    assert (odd.name, odd.state, odd.problem) == ("os-job-a", "unknown", "broken")
+    assert (good.name, good.problem, good.memory_limit_bytes) == ("os-job-b", "", 268435456)
+    docker.status = 0
+    with pytest.raises(EngineError):
+        containers.list_containers(docker)
+
+
+def test_a_broken_container_does_not_hide_others(tmp_path):
     found = surroundings(Odd(["os-job-b"]), tmp_path, ["a", "b"])
     assert found["a"]["docker_problem"] == "broken"
     assert found["b"]["container"]["name"] == "os-job-b"

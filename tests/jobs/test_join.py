@@ -51,6 +51,12 @@ def test_no_job_is_flagged_when_docker_does_not_answer():
     assert found.disagreement == ""
 
 
+def test_a_container_that_docker_cannot_describe_is_flagged_at_its_job():
+    odd = Container("os-job-a", "", "unknown", problem="broken")
+    (found,) = joined([job(updated_at=NOW)], [odd])
+    assert found.disagreement == "its container cannot be described: broken"
+
+
 def test_an_orphan_container_comes_last():
     first, orphan = joined([job()], [container(), container(id="zz")])
     assert (first.id, orphan.id, orphan.state) == ("a", "zz", "?")

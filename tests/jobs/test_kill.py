@@ -373,11 +373,17 @@ def test_a_secret_that_job_runner_saved_is_reported_by_name(script):
 
 
 @pytest.mark.parametrize(
-    "reply",
-    [refused("cannot read it"), failed("broken"), Reply(out=json.dumps({"ok": {"exposed": 1}}))],
+    ("reply", "why"),
+    [
+        (refused("cannot read it"), "cannot read it"),
+        (failed("broken"), "broken"),
+        (Reply(out=json.dumps({"ok": {"exposed": 1}})), "invalid response"),
+        (Unreachable("connection lost"), "connection lost"),
+    ],
 )
-def test_metadata_that_cannot_be_read_does_not_fail_the_kill(script, reply):
+def test_metadata_that_cannot_be_read_is_named_and_does_not_fail_the_kill(script, reply, why):
     script.locked().found(STOPPED).killed().found(KILLED, KILLED, logs=logs())
     script.host.expect(METADATA, MetadataRequest(PATH), reply)
     done = kill(script)
     assert (done.changed, done.exposed) == (True, {})
+    assert why in done.unread[PATH]

@@ -203,6 +203,29 @@ def test_a_retry_that_changed_nothing_leaves_no_mark(script):
     assert caught.value.tail == "no job-server"
 
 
+@pytest.mark.parametrize("which", ["mkdir", "touch"])
+def test_a_job_that_cannot_be_marked_is_not_retried(script, which):
+    closed = Reply(1, err=f"{which}: Permission denied")
+    script.begins(BROKEN)
+    folder = f"{script.spec.state_dir}/untold"
+    script.host.expect(cmd("mkdir", "-p", folder), closed if which == "mkdir" else "")
+    script.host.expect(cmd("touch", script.marker), closed)
+    with pytest.raises(Refused, match=f"cannot note in {folder}") as caught:
+        retry(script)
+    assert caught.value.tail == f"{which}: Permission denied"
+
+
+def test_a_mark_that_cannot_be_removed_is_not_called_a_failed_retry(script):
+    script.begins(BROKEN).retried()
+    script.host.expect(cmd("rm", "-f", script.marker), Reply(1, err="Read-only file system"))
+    with pytest.raises(VerifyFailed, match="the job was retried and the job-server was told"):
+        retry(script)
+    script.begins(BROKEN).retried(1).found(BROKEN)
+    script.host.expect(cmd("rm", "-f", script.marker), Reply(1, err="Read-only file system"))
+    with pytest.raises(VerifyFailed, match="the job was not retried"):
+        retry(script)
+
+
 def test_a_report_that_failed_is_sent_again_at_once(script):
     script.begins(BROKEN).retried(1).found(RUNS).told(1, 0).unmarked().found(DONE)
     assert retry(script) == "succeeded (succeeded)"

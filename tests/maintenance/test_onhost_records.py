@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from opstasks.maintenance.onhost import records, store, write
 from opstasks.maintenance.onhost.records import ItemStep, Pause, ScheduledItem, script_dir
+from opstasks.maintenance.onhost.unreadable import unreadable
 from opstasks.onhost import json_files
 from opstasks.onhost.limits import LATEST_AT
 from opstasks.onhost.protocol import HostRefusal
@@ -112,6 +113,27 @@ def test_a_missing_or_broken_record_has_no_step(site):
     store.item_path(site.lock_dir, OLD).write_text("{")
     assert read_record(site).step == ""
     assert store.read_items(site.lock_dir) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '{"id": "x"}', None])
+def test_a_record_that_cannot_be_read_is_named_and_hides_no_other(site, text):
+    make_record(site, NEW)
+    path = records.records_dir(site.lock_dir) / f"{OLD}.json"
+    os.mkfifo(path) if text is None else path.write_text(text)
+    assert [item.id for item in store.read_items(site.lock_dir)] == [NEW]
+    (found,) = unreadable(site.lock_dir)
+    assert (found["name"], bool(found["error"])) == (OLD, True)
+
+
+def test_without_a_record_none_is_unreadable(site, monkeypatch):
+    assert unreadable(site.lock_dir) == []
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", denied)
+    (found,) = unreadable(site.lock_dir)
+    assert "permission denied" in found["error"]
 
 
 def test_the_newest_record_is_the_newest_by_the_hosts_clock(site):

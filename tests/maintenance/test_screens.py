@@ -21,7 +21,7 @@ from opstasks.maintenance.checklist import Checklist, make_lines
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.pause import PauseFacts, PausePlan, PauseResult
 from opstasks.maintenance.prepare import PrepareResult, RebootPlan, RebootRequest
-from opstasks.maintenance.records import Pause
+from opstasks.maintenance.records import Pause, UnreadableRecord
 from opstasks.maintenance.scheduled import schedule_of
 from opstasks.output.paragraphs import folded
 from tests.maintenance.client_help import GOOD, NOW, OURS, READY, make_item, make_maintenance
@@ -179,6 +179,15 @@ def test_nothing_scheduled_says_what_was_looked_for():
     none = {"a": make_maintenance()}
     assert text(scheduled(80, records=none, limit=-1)) == (
         "nothing is scheduled on 1 host, and there is no past work\n"
+    )
+
+
+def test_a_record_that_cannot_be_read_is_named_and_nothing_is_promised():
+    bad = (UnreadableRecord("20260101T000000-aaaaaa", "permission denied"),)
+    shown = text(scheduled(120, records={"a": replace(make_maintenance(DONE), unreadable=bad)}))
+    assert shown == (
+        "nothing is scheduled on 1 host, as far as its records can be read\n"
+        "a  the record 20260101T000000-aaaaaa cannot be read: permission denied\n"
     )
 
 

@@ -76,7 +76,8 @@ class Tree:
     def asked(self, workspace, path, facts, id="abc-1", **over):
         root = str(self.root)
         hold = str(self.top / "medium/.opstasks-removed")
-        place = {"root": root, "hold": hold, "identity": facts, "sha256": facts.get("sha256", "")}
+        place = {"what": "", "root": root, "hold": hold, "identity": facts}
+        place["sha256"] = facts.get("sha256", "")
         return {
             "record": {"id": id, "workspace": workspace, "file": path, "started_at": 1.0},
             "records": str(self.top / "records"),

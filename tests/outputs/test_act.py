@@ -14,6 +14,7 @@ from opstasks.core.errors import (
     Unreachable,
     VerifyFailed,
 )
+from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.lock import Owner
 from opstasks.outputs import act, listing, removals
 from opstasks.outputs.act import INSPECT, REMOVE, InspectAnswer, RemovalInspectRequest, RemoveAnswer
@@ -33,6 +34,7 @@ FACTS = OutputFacts(dev=1, ino=2, size_bytes=4, mtime_ns=5, owner="opensafely", 
 THERE = replace(FACTS, dev=7, ino=8)
 HERE = FoundOutput(FACTS)
 NOW = 1_000_000.0
+TO_WRITE = records_request(HostSpec(name="tpp"), to_write=True)
 SOURCE = {"level3_source": "/e/source", "level4_folder": "D:\\ws"}
 REMOVED = RemovalRecord("abc-1", "W", "a.csv", state="removed", who="alice@laptop")
 
@@ -48,7 +50,7 @@ def ask_about(host, *paths):
 def expect_inspection(host, *files, records=()):
     request = ask_about(host, *(file.path for file in files))
     host.expect(INSPECT, request, inspected(*files))
-    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer(tuple(records)))
+    host.expect(RECORDS, TO_WRITE, RemovalsAnswer(tuple(records)))
 
 
 # -- listing ---------------------------------------------------------------------------------
@@ -172,10 +174,33 @@ def test_a_file_that_cannot_be_removed_is_refused(fake_host, file, message):
     assert (caught.value.host, bool(caught.value.hint)) == ("tpp", True)
 
 
+UNREADABLE = RemovalRecord("x-1", "", "", state="unreadable", error="permission denied")
+
+
+def test_a_record_that_cannot_be_read_matters_only_for_an_absent_file(fake_host):
+    host = fake_host()
+    expect_inspection(host, InspectedOutput("a.csv", HERE), records=[UNREADABLE])
+    assert len(act.preview(host, "W", ["a.csv"]).items) == 1
+    expect_inspection(host, InspectedOutput("a.csv"), records=[UNREADABLE])
+    text = r"no file a\.csv in W, but the record of x-1 cannot be read: permission denied"
+    with pytest.raises(Refused, match=text):
+        act.preview(host, "W", ["a.csv"])
+
+
+def test_nothing_is_asked_if_a_removal_could_not_be_recorded(fake_host):
+    host = fake_host()
+    host.expect(INSPECT, ANY, inspected(InspectedOutput("a.csv", HERE)))
+    closed = {"reason": "cannot write to /x: it belongs to root", "cause": "closed"}
+    host.expect(RECORDS, TO_WRITE, Reply(out=json.dumps({"refused": closed})))
+    with pytest.raises(Refused, match="cannot write to /x") as caught:
+        act.preview(host, "W", ["a.csv"])
+    assert "chown" in caught.value.hint
+
+
 def test_an_answer_about_other_files_is_an_invalid_response(fake_host):
     host = fake_host()
     host.expect(INSPECT, ask_about(host, "a.csv"), inspected(InspectedOutput("b.csv", HERE)))
-    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer(()))
+    host.expect(RECORDS, TO_WRITE, RemovalsAnswer(()))
     with pytest.raises(InvalidResponse, match="other files"):
         act.preview(host, "W", ["a.csv"])
 
@@ -201,7 +226,7 @@ def test_nonsense_facts_are_an_invalid_response(fake_host, facts):
         files = [{"path": "a.csv", "here": {"facts": here}, "source": {}}]
         answer = {"files": files, "source_away": False, "now_at": NOW}
         host.expect(INSPECT, ask_about(host, "a.csv"), Reply(out=json.dumps({"ok": answer})))
-        host.expect(RECORDS, records_request(host.spec), RemovalsAnswer(()))
+        host.expect(RECORDS, TO_WRITE, RemovalsAnswer(()))
     act.preview(host, "W", ["a.csv"])
     with pytest.raises(InvalidResponse):
         act.preview(host, "W", ["a.csv"])
@@ -288,6 +313,53 @@ def test_an_interrupted_removal_continues_with_its_own_record(fake_host):
     assert request.places[0].identity == {}
 
 
+@pytest.mark.parametrize(
+    ("choice", "source", "hash_"), [("remove", "removed", "ab"), ("keep", "kept", "")]
+)
+def test_an_interrupted_removal_decides_anew_about_the_source(fake_host, choice, source, hash_):
+    host = fake_host(**SOURCE)
+    record = replace(REMOVED, state="removing", source="removed" if choice == "keep" else "kept")
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    act.apply(host, planned(RemovalItem("a.csv", FACTS, THERE, record)), source=choice, reason="")
+    request = asked(host)
+    assert (request.record.source, request.record.source_sha256) == (source, hash_)
+    assert len(request.places) == (2 if choice == "remove" else 1)
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+def test_a_copy_at_a_source_that_is_away_is_not_called_removed(fake_host, is_away):
+    host = fake_host(**SOURCE)
+    record = replace(REMOVED, state="removing", source="removed", source_sha256="ab")
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    plan = replace(planned(RemovalItem("a.csv", FACTS, None, record)), source_away=is_away)
+    act.apply(host, plan, source="keep", reason="")
+    request = asked(host)
+    assert request.record.source == ("kept" if is_away else "removed")
+    assert len(request.places) == (1 if is_away else 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        ({"failed": {"reason": "why"}}, "inv -H tpp outputs.ls W"),
+        ({"failed": {"reason": "why", "cause": "unfinished"}}, "inv -H tpp outputs.pending"),
+        ({"refused": {"reason": "why", "cause": "full"}}, "free some space there"),
+        ({"refused": {"reason": "why"}}, "inv -H tpp doctor"),
+    ],
+)
+def test_the_hint_of_a_failed_removal_depends_on_its_cause(fake_host, answer, hint):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, Reply(out=json.dumps(answer)))
+    with pytest.raises(OpsError, match=r"a\.csv: why") as caught:
+        act.apply(host, planned(ITEM), source="keep", reason="")
+    assert caught.value.hint.startswith(hint)
+
+
 def test_a_failed_removal_names_the_file_and_stops(fake_host):
     host = fake_host()
     host.expect_lock("outputs.rm")
@@ -304,6 +376,16 @@ def test_a_file_that_is_back_at_once_fails_the_removal(fake_host):
     host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
     host.expect(INSPECT, ANY, inspected(InspectedOutput("a.csv", HERE)))
     with pytest.raises(VerifyFailed, match=r"a\.csv is back"):
+        act.apply(host, planned(ITEM), source="keep", reason="")
+
+
+def test_an_entry_that_cannot_be_read_afterwards_is_not_called_the_file(fake_host):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    odd = FoundOutput(error="is not a regular file")
+    host.expect(INSPECT, ANY, inspected(InspectedOutput("a.csv", odd)))
+    with pytest.raises(VerifyFailed, match=r"a\.csv was removed; what is there now cannot be read"):
         act.apply(host, planned(ITEM), source="keep", reason="")
 
 
@@ -376,7 +458,7 @@ ATTESTED = replace(REMOVED, attested=Attestation("Alex", "a@b", NOW))
 def test_only_removals_without_attestation_are_attested(fake_host):
     host = fake_host()
     other = replace(ATTESTED, id="abc-2")
-    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((REMOVED, other)))
+    host.expect(RECORDS, TO_WRITE, RemovalsAnswer((REMOVED, other)))
     host.expect_lock("outputs.attest")
     host.expect(ATTEST, ANY, RemovalsAnswer((ATTESTED,)))
     result = removals.attest(host, ["abc"], "Alex", "by phone")
@@ -387,13 +469,13 @@ def test_only_removals_without_attestation_are_attested(fake_host):
 
 def test_attesting_again_changes_nothing(fake_host):
     host = fake_host()
-    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((ATTESTED,)))
+    host.expect(RECORDS, TO_WRITE, RemovalsAnswer((ATTESTED,)))
     assert not removals.attest(host, ["abc-1"], "Eve", "").changed
 
 
 def test_removals_that_another_person_attested_meanwhile_are_no_change(fake_host):
     host = fake_host()
-    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((REMOVED,)))
+    host.expect(RECORDS, TO_WRITE, RemovalsAnswer((REMOVED,)))
     host.expect_lock("outputs.attest")
     host.expect(ATTEST, ANY, RemovalsAnswer(()))
     host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((ATTESTED,)))
@@ -404,6 +486,6 @@ def test_removals_that_another_person_attested_meanwhile_are_no_change(fake_host
 def test_a_removal_that_is_not_finished_cannot_be_attested(fake_host):
     host = fake_host()
     interrupted = replace(REMOVED, state="removing")
-    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((interrupted,)))
+    host.expect(RECORDS, TO_WRITE, RemovalsAnswer((interrupted,)))
     with pytest.raises(Refused, match="not removed yet"):
         removals.attest(host, ["abc-1"], "Alex", "")

@@ -1,10 +1,12 @@
 """outputs: the programs on the host, run on real trees."""
 
 import errno
+import fcntl
 import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from opstasks.outputs.act import INSPECT
 from opstasks.outputs.listing import FILES, WORKSPACES
 from opstasks.outputs.onhost import files, inspect, remove, walk, workspaces
 from opstasks.outputs.onhost.folders import open_folder
+from opstasks.outputs.onhost.hold import UNFINISHED
 from opstasks.outputs.onhost.records import RemovalRecord, record_from, write_record
 
 
@@ -73,6 +76,14 @@ def test_a_removal_that_somebody_left_unfinished_is_finished_under_its_name(tree
     assert not hold.exists()
 
 
+def test_an_interrupted_removal_is_finished_as_it_was_decided_at_last(tree):
+    record = RemovalRecord("abc-1", "W", "a.csv", source="removed", source_sha256="ab")
+    write_record(str(tree.top / "records"), record)
+    asked = tree.asked("W", "a.csv", {})
+    remove.main({**asked, "record": {**asked["record"], "source": "kept"}})
+    assert (tree.record().state, tree.record().source) == ("removed", "kept")
+
+
 def test_a_file_that_was_removed_by_hand_is_not_recorded_as_our_removal(tree):
     tree.put(tree.root / "W/a.csv", "x")
     facts = tree.facts("a.csv")
@@ -86,6 +97,9 @@ def test_a_file_that_was_removed_by_hand_is_not_recorded_as_our_removal(tree):
         remove.main(asked)
     assert "D:\\W\\a.csv" in failure.value.detail
     assert tree.record() == old
+    (tree.top / "records/x-1.json").write_text("")
+    with pytest.raises(HostFailure, match="whom; the record of x-1 cannot be read: it is not"):
+        remove.main(asked)
 
 
 def test_a_file_whose_absence_cannot_be_proven_is_not_counted_as_removed(tree):
@@ -109,30 +123,88 @@ def test_another_file_in_the_hold_is_not_removed(tree):
     assert (tree.root / "W/a.csv").exists()
 
 
-def test_a_failure_at_the_source_keeps_the_file_in_both_places(tree):
+@pytest.fixture
+def places(tree):
+    """A file here and at the sync's source, and what is asked for to remove both."""
     source = tree.top / "e/workspaces"
     tree.put(source / "W/a.csv", "from windows")
     tree.put(tree.root / "W/a.csv", "here")
     facts = tree.facts("a.csv", root=source)
-    there = {"root": str(source), "hold": str(source / ".opstasks-removed"), "identity": facts}
+    there = {"what": SOURCE, "root": str(source), "identity": facts, "sha256": facts["sha256"]}
     here = tree.asked("W", "a.csv", tree.facts("a.csv"))["places"][0]
-    places = [{**there, "sha256": facts["sha256"]}, here]
-    tree.put(source / "W/a.csv", "changed meanwhile")
-    with pytest.raises(HostFailure):
+    return [{**there, "hold": str(source / ".opstasks-removed")}, here]
+
+
+SOURCE = "the copy at the sync's source"
+
+
+def there_is(places):
+    """Whether the file exists, at each place."""
+    return [Path(place["root"], "W/a.csv").exists() for place in places]
+
+
+@pytest.mark.parametrize(("which", "prefix"), [(0, f"{SOURCE}: "), (1, "")])
+def test_a_copy_that_changed_since_it_was_shown_keeps_all_copies(tree, places, which, prefix):
+    tree.put(Path(places[which]["root"], "W/a.csv"), "changed meanwhile")
+    with pytest.raises(HostFailure) as failure:
         tree.remove("a.csv", places=places)
-    assert (source / "W/a.csv").exists()
-    assert (tree.root / "W/a.csv").exists()
+    assert there_is(places) == [True, True]
+    assert failure.value.reason.startswith(f"{prefix}changed since it was shown: ")
+    assert not any(list(Path(place["hold"]).glob("*")) for place in places)
     record = tree.record()
-    assert (record.state, "changed since it was shown" in record.error) == ("failed", True)
-    places[0]["identity"] = tree.facts("a.csv", root=source)
+    assert (record.state, record.error) == ("failed", failure.value.reason)
+    places[which]["identity"] = tree.facts("a.csv", root=places[which]["root"])
+    tree.remove("a.csv", places=places, id="abc-2")
+    assert there_is(places) == [False, False]
+
+
+def test_a_copy_that_cannot_be_put_back_keeps_the_removal_open(tree, places, monkeypatch):
+    tree.put(tree.root / "W/a.csv", "changed meanwhile")
+    rename = os.rename
+
+    def write_again(*args, **options):
+        rename(*args, **options)
+        Path(places[0]["root"], "W/a.csv").write_text("newer")
+
+    monkeypatch.setattr(os, "rename", write_again)
+    with pytest.raises(HostFailure, match=f"{SOURCE}: another file now has its name"):
+        tree.remove("a.csv", places=places)
+    assert there_is(places) == [True, True]
+    assert Path(places[0]["hold"], "abc-1").read_text() == "from windows"
+    assert tree.record().state == "removing"
+
+
+def test_a_removal_that_ends_between_two_copies_is_not_called_failed(tree, places, monkeypatch):
+    unlink, calls = os.unlink, []
+
+    def fail_at_the_second(*args, **options):
+        calls.append(options)
+        if "dir_fd" in options and sum("dir_fd" in each for each in calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        unlink(*args, **options)
+
+    monkeypatch.setattr(os, "unlink", fail_at_the_second)
+    with pytest.raises(HostFailure, match=f"{SOURCE} was removed; the file is held in ") as failure:
+        tree.remove("a.csv", places=places)
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert failure.value.cause == UNFINISHED
+    record = tree.record()
+    assert (record.state, record.error) == ("removing", failure.value.reason)
+    # The same file was written again: its removal goes on under the same name.
+    tree.put(tree.root / "W/a.csv", "again")
+    monkeypatch.setattr(remove, "LOCK_WAIT_S", 0.0)
+    with (tree.top / "sync.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(HostFailure, match="sync is running"):
+            tree.remove("a.csv", places=places, sync_lock=lock.name)
+    assert tree.record().state == "removing"
+    places[0]["identity"], places[1]["identity"] = {}, tree.facts("a.csv")
     tree.remove("a.csv", places=places)
-    assert not (source / "W/a.csv").exists()
-    assert not (tree.root / "W/a.csv").exists()
+    assert (there_is(places), tree.record().state) == ([False, False], "removed")
+    assert tree.record().sha256 == places[1]["identity"]["sha256"] != places[1]["sha256"]
 
 
 def test_a_removal_waits_for_the_sync_and_gives_up_in_time(tree, monkeypatch):
-    import fcntl
-
     monkeypatch.setattr(remove, "LOCK_WAIT_S", 0.3)
     tree.put(tree.root / "W/a.csv", "x")
     lock = tree.top / "sync.lock"
@@ -151,7 +223,7 @@ def test_a_full_disk_keeps_the_file_and_says_that_nothing_was_removed(tree, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(remove, "write_record", no_room)
-    with pytest.raises(HostFailure, match="nothing was removed: no space left"):
+    with pytest.raises(HostRefusal, match="cannot record the removal: no space left"):
         tree.remove("a.csv")
     assert (tree.root / "W/a.csv").exists()
 

@@ -207,13 +207,34 @@ def test_a_removal_that_a_power_cut_interrupted_is_finished(level4, ask):
     assert (again["id"], again["state"]) == (record["id"], "removed")
 
 
+def test_records_that_root_has_taken_are_named_and_stop_a_removal(level4, ask):
+    ask("outputs.rm", "l3-out", NAMES[2], "--yes")
+    (record,) = ask("outputs.pending")["value"]
+    file = f"{HOME}/outputs/{record['id']}.json"
+    level4.sh(f"chown root {file}; chmod 600 {file}")
+    (found,) = ask("outputs.pending", code=1)["value"]
+    assert (found["id"], found["state"]) == (record["id"], "unreadable")
+    assert found["error"] == "permission denied"
+    attest = ("outputs.attest", record["id"], "--yes")
+    assert "cannot be read: permission denied" in ask(*attest, code=2, json_=False).stderr
+    level4.sh(f"chown root {HOME}/outputs")
+    words = ["outputs.rm", "l3-out", NAMES[0], "--source", "remove", "--yes"]
+    refused = ask(*words, code=2, json_=False).stderr
+    assert f"cannot write to {HOME}/outputs: it belongs to root" in refused
+    assert level4.sh(f"ls {TARGET}/l3-out/{NAMES[0]} {SOURCE}/l3-out/{NAMES[0]}")
+    level4.sh(f"chown -R opensafely {HOME}/outputs")
+    assert ask(*words)["outcome"] == "changed"
+    assert len(ask("outputs.pending")["value"]) == 2
+
+
 def test_without_room_for_its_record_a_file_stays(level4, ask):
     words = ["outputs.rm", "l3-out", NAMES[2], "--yes"]
     before = level4.sh(f"find {TARGET}/l3-out -type f -exec sha256sum {{}} + | sort")
     with small_disk(level4.sh, HOME, "256k") as disk:
         disk.fill()
-        failed = ask(*words, code=1, json_=False)
+        failed = ask(*words, code=2, json_=False)
         assert "no space left on device" in failed.stderr.lower()
+        assert "free some space" in failed.stderr
         assert failed.stderr.count("error  ") == 1
         assert level4.sh(f"find {TARGET}/l3-out -type f -exec sha256sum {{}} + | sort") == before
         assert level4.sh("ls -A /srv/medium_privacy") == "workspaces"

@@ -1,12 +1,16 @@
 """The records of removals: on the host's disk, in answers, and those that wait for a person."""
 
+import errno
 import json
+import os
 
 import pytest
 
 from opstasks.core.errors import InvalidResponse, Refused
 from opstasks.core.result import Result
 from opstasks.fleet.inventory import HostSpec
+from opstasks.onhost import safe_files
+from opstasks.onhost.protocol import HostFailure, HostRefusal
 from opstasks.outputs import removals
 from opstasks.outputs.onhost import attest, list_records
 from opstasks.outputs.onhost.records import RemovalRecord, read_records, write_record
@@ -24,7 +28,7 @@ def test_a_removal_is_open_until_it_is_attested_and_attesting_is_done_once(tree)
     asked = tree.asked("W", "a.csv", tree.facts("a.csv"))
     asked["record"]["partner_path"] = "D:\\W\\a.csv"
     tree.remove("a.csv", record=asked["record"])
-    asked = {"root": str(tree.root), "records": folder}
+    asked = {"root": str(tree.root), "records": folder, "to_write": False}
     (record,) = decoded(RECORDS, list_records.main(asked))
     assert record.is_open
     assert not record.returned
@@ -65,13 +69,99 @@ INVALID = [
 ]
 
 
-@pytest.mark.parametrize("over", INVALID, ids=repr)
-def test_an_invalid_record_is_left_out_on_the_host(tmp_path, over):
-    (tmp_path / "a-1.json").write_text(json.dumps({**RECORD, **over}))
-    (tmp_path / "b-1.json").write_text(json.dumps({**RECORD, "id": "b-1"}))
-    (tmp_path / "c-1.json").write_text("[]")
-    (tmp_path / "d-1.json").write_text("{")
-    assert [record.id for record in read_records(str(tmp_path))] == ["b-1"]
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(json.dumps({**RECORD, **over}) for over in [*INVALID, {"state": "unreadable"}]),
+        *("[]", "{", "", '"', "[" * 100_000, json.dumps({**RECORD, "id": "a-2"})),
+    ],
+    ids=lambda text: text[-40:],
+)
+def test_an_invalid_record_is_named_and_hides_no_other_record(tmp_path, text):
+    (tmp_path / "a-1.json").write_text(text)
+    (tmp_path / "b-1.json").write_text(json.dumps({**RECORD, "id": "b-1", "started_at": 1.0}))
+    found = decoded(RECORDS, list_records.main(asked(tmp_path)))
+    assert [(record.id, record.is_readable, record.is_open) for record in found] == [
+        ("b-1", True, True),
+        ("a-1", False, True),
+    ]
+    assert "it is not a record of this version" in found[1].error
+
+
+def asked(folder, *, to_write=False):
+    return {"root": str(folder / "none"), "records": str(folder), "to_write": to_write}
+
+
+@pytest.mark.parametrize("kind", ["closed", "folder", "pipe", "link"])
+def test_a_record_that_cannot_be_opened_is_named(tmp_path, monkeypatch, kind):
+    path, read = tmp_path / "a-1.json", safe_files.read
+    if kind == "closed":
+        path.write_text(json.dumps(RECORD))
+        monkeypatch.setattr(safe_files, "read", lambda name: denied(name))
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("nowhere")
+    else:
+        path.mkdir()
+    (found,) = decoded(RECORDS, list_records.main(asked(tmp_path)))
+    monkeypatch.setattr(safe_files, "read", read)
+    assert (found.id, found.state, bool(found.error)) == ("a-1", "unreadable", True)
+    assert kind != "closed" or found.error == "permission denied"
+
+
+def denied(name):
+    raise PermissionError(errno.EACCES, "Permission denied", str(name))
+
+
+def test_a_folder_of_records_that_cannot_be_read_is_not_an_empty_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "listdir", denied)
+    with pytest.raises(HostRefusal, match="records of removals cannot be read: permission denied"):
+        read_records(str(tmp_path))
+
+
+def test_before_a_removal_the_folder_of_records_must_be_writable(tmp_path):
+    (tmp_path / "outputs").write_text("a file")
+    with pytest.raises(HostRefusal, match=f"{tmp_path}/outputs: it is not a folder"):
+        list_records.main(asked(tmp_path / "outputs", to_write=True))
+    assert list_records.main(asked(tmp_path / "new", to_write=True)) == {"records": []}
+    assert not (tmp_path / "new").exists()
+
+
+def test_no_removal_is_attested_if_one_of_them_cannot_be_read(tmp_path):
+    write_record(str(tmp_path), RemovalRecord("a-1", "W", "f", state="removed"))
+    (tmp_path / "a-2.json").write_text("")
+    words = {"records": str(tmp_path), "by": "Alex", "recorded_by": "a@b", "note": ""}
+    with pytest.raises(HostRefusal, match="the record of a-2 cannot be read"):
+        attest.main({**words, "ids": ["a-1", "a-2"]})
+    assert [record.attested for record in read_records(str(tmp_path))] == [None, None]
+    assert len(attest.main({**words, "ids": ["a-1"]})["records"]) == 1
+
+
+def test_an_attestation_that_ends_between_two_records_says_which_is_done(tmp_path, monkeypatch):
+    for number in (1, 2, 3):
+        record = RemovalRecord(f"a-{number}", "W", "f", state="removed", started_at=9.0 - number)
+        write_record(str(tmp_path), record)
+
+    def full_at_the_third(folder, record):
+        if record.id == "a-3":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_record(folder, record)
+
+    monkeypatch.setattr(attest, "write_record", full_at_the_third)
+    words = {"records": str(tmp_path), "by": "Alex", "recorded_by": "a@b", "note": ""}
+    with pytest.raises(HostFailure, match="attested: a-1, a-2; a-3 cannot be attested: no space"):
+        attest.main({**words, "ids": ["a-1", "a-2", "a-3"]})
+    assert [r.attested is not None for r in read_records(str(tmp_path))] == [True, True, False]
+
+
+def test_a_removal_is_chosen_beside_a_record_that_cannot_be_read():
+    known = [RemovalRecord("abc-1", "W", "f"), RemovalRecord("abc-2", "", "", state="unreadable")]
+    assert [r.id for r in removals.find("tpp", known, ["abc-1"])] == ["abc-1"]
+    for id in ("abc", "abc-2"):
+        with pytest.raises(Refused, match="the record of abc-2 cannot be read") as caught:
+            removals.find("tpp", known, [id])
+        assert caught.value.hint == "inv -H tpp outputs.pending"
 
 
 @pytest.mark.parametrize("over", INVALID, ids=repr)

@@ -208,6 +208,26 @@ def test_unfinished_removals_fit_any_window_and_lead_to_commands(width):
         check_golden(__file__, f"pending-{width}", lines)
 
 
+UNREADABLE = RemovalRecord("aa11-1", "", "", state="unreadable", error="permission denied")
+
+
+def test_a_record_that_cannot_be_read_is_a_row_and_says_where_it_is():
+    first, _, row, _, *notes = shown(pending(100, all=False, records=[UNREADABLE]))
+    assert "1 record that cannot be read" in first
+    assert row.split() == ["tpp", "aa11-1", "cannot", "be", "read"]
+    assert notes == [
+        "tpp: the record of aa11-1 cannot be read: permission denied",
+        "look at it:   inv -H tpp run -- ls -l /home/opensafely/opstasks/outputs/aa11-1.json",
+    ]
+
+
+def test_an_interrupted_removal_says_which_part_was_done():
+    text = "the copy at the sync's source was removed; held in /srv/x, and not removed: i/o error"
+    cut = replace(RECORDS[3], error=text)
+    notes = shown(pending(200, records=[cut]))[4:]
+    assert notes == [f"88bb11-1: {text}", "interrupted:  inv -H tpp outputs.rm my-study c.csv"]
+
+
 def test_no_removal_says_where_finished_ones_are():
     (line,) = shown(pending(80, all=False, records=[]))
     assert line == "no unfinished removals on tpp; finished ones: outputs.pending --all"

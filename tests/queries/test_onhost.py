@@ -138,6 +138,22 @@ def test_the_last_statement_of_each_database_job_is_reported(monkeypatch):
     assert shown[1]["sql"] == "Running: Query for has_copd"
 
 
+def test_a_log_that_docker_cannot_read_is_not_called_empty(monkeypatch, tmp_path):
+    program = tmp_path / "docker"
+    lines = "".join(dated("INSERT secret")).replace("'", "")
+    script = f"#!/bin/sh\ncase $6 in *gone) printf '{lines}'; echo Error; exit 1;; esac\n"
+    program.write_text(script)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    listed = [container("gone", "r/ehrql:v1"), container("silent", "r/ehrql:v1")]
+    monkeypatch.setattr(statements, "containers", lambda: listed)
+    request = {"config_dir": "/nowhere", "network": "jobrunner-db", "with_sql": True}
+    gone, silent = statements.main(request)["jobs"]
+    assert gone["reason"] == "docker cannot read its log (exit code 1)"
+    assert "secret" not in json.dumps(gone)
+    assert silent["reason"] == "its log contains no statement"
+
+
 def test_the_database_network_comes_from_the_configuration(monkeypatch, tmp_path):
     (tmp_path / "load-env").write_text("DATABASE_ACCESS_NETWORK=othernet\n")
     listed = [container("a", "r/python:v1", "othernet"), container("b", "r/python:v1", "bridge")]

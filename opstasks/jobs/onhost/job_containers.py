@@ -6,7 +6,7 @@ from typing import Any
 
 from opstasks.jobs.onhost.job_memory import used_bytes
 from opstasks.onhost.engine import Engine, EngineError
-from opstasks.onhost.limits import moment
+from opstasks.onhost.limits import MAX_LINE, moment
 
 CONTAINER_PREFIX, VOLUME_PREFIX = "os-job-", "os-volume-"
 WORKSPACE = "/workspace"
@@ -21,11 +21,24 @@ def engine() -> Engine:
 
 
 def list_containers(docker: Any) -> list[dict[str, Any]]:
-    """Every job's container, stopped ones too; raises EngineError."""
+    """Every job's container, stopped ones too; raises EngineError without an answer of docker.
+
+    One that docker cannot describe has a `problem`: it hides no other.
+    """
     listed = docker.get("containers", "json", all="1", filters={"name": [CONTAINER_PREFIX]})
     names = [item["Names"][0].lstrip("/") for item in listed if item.get("Names")]
-    found = [inspect(docker, name) for name in names if name.startswith(CONTAINER_PREFIX)]
+    found = [_listed(docker, name) for name in names if name.startswith(CONTAINER_PREFIX)]
     return [item for item in found if item]
+
+
+def _listed(docker: Any, name: str) -> dict[str, Any] | None:
+    try:
+        return inspect(docker, name)
+    except EngineError as error:
+        if not error.status:
+            raise
+        problem = str(error)[:MAX_LINE]
+        return {"name": name, "image": "", "state": "unknown", "problem": problem}
 
 
 def list_volumes(docker: Any, folder: str) -> list[str]:

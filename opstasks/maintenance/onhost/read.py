@@ -13,6 +13,7 @@ from opstasks.maintenance.onhost.records import NO_DATABASE, pause_of, pause_pat
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.store import again, boot_id, read_items
 from opstasks.maintenance.onhost.units import unit_states
+from opstasks.maintenance.onhost.unreadable import unreadable
 from opstasks.onhost.json_files import read_json
 from opstasks.onhost.protocol import HostFailure
 
@@ -34,6 +35,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "flag_at": flag_at,
         "flag_error": flag_error,
         "units": states,
+        "unreadable": unreadable(site.lock_dir),
     }
 
 

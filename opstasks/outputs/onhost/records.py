@@ -1,16 +1,22 @@
 """The record of a removal: one JSON file on the host, one type on both sides."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from opstasks.onhost import safe_files
+from opstasks.onhost.folder_rights import CLOSED
 from opstasks.onhost.json_files import write_json
-from opstasks.onhost.limits import check
+from opstasks.onhost.limits import MAX_LINE, check
+from opstasks.onhost.protocol import HostRefusal, error_text
 
-# "removing": from before the first change until the end; an interrupted removal keeps this state.
-# "failed": the file was not removed. "removed": it was, on this host.
-State = Literal["removing", "removed", "failed"]
+# "removing": from before the first change until the end. A removal that was interrupted, or of
+# which a part was done, keeps this state. "failed": nothing was removed, neither here nor at the
+# source. "removed": the file was, on this host. "unreadable": this is never stored; it stands for a
+# file that is no record that we can read, and only `id` and `error` are known.
+State = Literal["removing", "removed", "failed", "unreadable"]
 # The outcome of the copy at the sync's source; empty if there was none.
 SourceFate = Literal["", "removed", "kept"]
 
@@ -63,9 +69,20 @@ class RemovalRecord:
 
     @property
     def is_open(self) -> bool:
-        """Whether it was interrupted, or waits for the partner's steps."""
+        """Whether it was interrupted, or waits for the partner's steps; unknown counts as open."""
         waits_for_partner = bool(self.partner_path) and self.attested is None
-        return self.state == "removing" or (self.state == "removed" and waits_for_partner)
+        return self.state in ("removing", "unreadable") or (
+            self.state == "removed" and waits_for_partner
+        )
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its file could be read."""
+        return self.state != "unreadable"
+
+    def unreadable_text(self) -> str:
+        """Why its file cannot be read, for people."""
+        return f"the record of {self.id} cannot be read: {self.error}"
 
 
 def _check_types(value: Any) -> None:
@@ -94,11 +111,33 @@ def write_record(folder: str, record: RemovalRecord) -> None:
 
 
 def read_records(folder: str) -> list[RemovalRecord]:
-    """Every record, newest first; an invalid one is left out."""
-    found = []
-    for path in Path(folder).glob("*.json"):
-        try:
-            found.append(record_from(json.loads(path.read_text())))
-        except (OSError, ValueError, TypeError, AttributeError):
-            continue
+    """Every record, newest first; for a file that cannot be read, one that says why.
+
+    Raises HostRefusal when the folder itself cannot be read.
+    """
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(".json")]  # noqa: PTH208
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        text = f"the records of removals cannot be read: {error_text(error)}"
+        raise HostRefusal(text, cause=CLOSED) from error
+    found = [_read(Path(folder, name)) for name in sorted(names)]
     return sorted(found, key=lambda record: record.started_at, reverse=True)
+
+
+def _read(path: Path) -> RemovalRecord:
+    try:
+        record = record_from(json.loads(safe_files.read(str(path))))
+        if record.id != path.stem or not record.is_readable:
+            raise ValueError("it has the name of another record")
+    except OSError as error:
+        error.filename = None  # the record is named anyway
+        return _unreadable(path, error_text(error))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        return _unreadable(path, f"it is not a record of this version ({error})")
+    return record
+
+
+def _unreadable(path: Path, why: str) -> RemovalRecord:
+    return RemovalRecord(path.stem[:MAX_LINE], "", "", state="unreadable", error=why[:MAX_LINE])

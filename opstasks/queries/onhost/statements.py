@@ -20,8 +20,15 @@ IMAGES = ("cohortextractor", "databuilder", "ehrql", "sqlrunner")
 TAIL = 10_000
 
 
+class UnreadableLogError(Exception):
+    """Docker could not read a container's log, or not to its end."""
+
+
 def log_lines(container: str, tail: str) -> Iterator[str]:
-    """A container's lines from both streams, with dates; they are not all in memory at once."""
+    """A container's lines from both streams, with dates; they are not all in memory at once.
+
+    Raises UnreadableLogError at the end; its text has nothing of the log.
+    """
     process = subprocess.Popen(
         ["docker", "logs", "--timestamps", "--tail", tail, "--", container],
         stdin=subprocess.DEVNULL,
@@ -37,7 +44,9 @@ def log_lines(container: str, tail: str) -> Iterator[str]:
             yield line
     finally:
         process.stdout.close()
-        process.wait()
+        code = process.wait()
+    if code:
+        raise UnreadableLogError(f"docker cannot read its log (exit code {code})")
 
 
 def containers() -> list[dict[str, Any]]:
@@ -72,8 +81,11 @@ def statement_of(container: dict[str, Any], *, with_sql: bool) -> dict[str, Any]
     }
     if image_name(image) not in IMAGES:
         return {**job, "reason": "the log format of this image is unknown"}
-    # First only the end of the log: the last statement is usually in it.
-    found = last_statement(log_lines(name, str(TAIL))) or last_statement(log_lines(name, "all"))
+    try:
+        # First only the end of the log: the last statement is usually in it.
+        found = last_statement(log_lines(name, str(TAIL))) or last_statement(log_lines(name, "all"))
+    except UnreadableLogError as error:
+        return {**job, "reason": str(error)}
     if not found:
         return {**job, "reason": "its log contains no statement"}
     return {**job, **found, "sql": found["sql"] if with_sql else ""}
