@@ -194,6 +194,18 @@ SECRETS = (
     "@",
     "\\",
     "mysql ",
+    "<password>",
+    "'password', ",
+    'PASSWORD "x" ',
+    '\\"token\\": \\"',
+    "u:p@h,",
+    "login x password ",
+    "TOKEN=(",
+    "TOKEN={'",
+    "KEY=<<E ",
+    "curl -u a:b ",
+    "login -p 'a ",
+    "%3D",
 )
 KEY = "ssh-ed25519 AAAA", "|1|", "@revoked ", "@cert-authority ", "*,", "AAAAAAAAAAAA"
 VALUE = (ValueError,)

@@ -78,7 +78,7 @@ def replace_file(path: Path, text: str) -> None:
     """
     try:
         with _staged(path, text, mode_of(path)) as staged:
-            _back_up(path)
+            _back_up(path, masking.marked(text))
             staged.replace(path)
     except OSError as error:
         raise HostRefusal(f"{path} cannot be written: {error_text(error)}") from error
@@ -116,12 +116,15 @@ def _staged(path: Path, text: str, mode: int) -> Iterator[Path]:
         staged.unlink(missing_ok=True)
 
 
-def _back_up(path: Path) -> None:
-    """Keep the present file as the backup; the old backup stays until the new one is complete."""
+def _back_up(path: Path, marked: Collection[str]) -> None:
+    """Keep the present file as the backup; the old backup stays until the new one is complete.
+
+    `marked` are the keys that the new file declares to be secret.
+    """
     if path.exists():
         backup = path.with_name(path.name + ".bak")
         text = path.read_bytes().decode("utf-8", "surrogateescape")
-        kept = without_secrets(text, _secret_names(path.parent))
+        kept = without_secrets(text, {*_secret_names(path.parent), *marked})
         with _staged(backup, kept, mode_of(path)) as staged:
             staged.replace(backup)
 
