@@ -43,14 +43,16 @@ def without_options(line: str, hidden: Hidden) -> str:
         if start < place or found[0] in ("\\", "-"):
             continue
         if "-" in before or "-" in found[0]:
-            end = _argument_end(line, start, end, signs)
-        secret = secret_place(before, line[start:end], client)
+            end = _argument_end(line, start, end, signs, in_list=before.endswith(","))
+        # A word that goes on in the next line has something after its end.
+        secret = secret_place(before, line[start:end] + ("x" if signs else ""), client)
         if secret >= 0:
             if line.startswith("<<", start):
-                hidden.here, end = here_word(line, start), len(line)
+                hidden.here, end = here_word(line, start - 1), len(line)
             pieces += [line[place : start + secret], MASK]
             place = end
-            hidden.signs = hidden.signs or signs
+            if signs and not hidden.signs:
+                hidden.signs, hidden.word = signs, True
         client = client_of(found[0]) or ("" if secret >= 0 else client)
         before = found[0]
     if goes_on:
@@ -58,13 +60,15 @@ def without_options(line: str, hidden: Hidden) -> str:
     return "".join([*pieces, line[place:]])
 
 
-def _argument_end(line: str, start: int, end: int, signs: OpenSigns) -> int:
+def _argument_end(line: str, start: int, end: int, signs: OpenSigns, *, in_list: bool) -> int:
     """The end of a word with blanks in quotes; `signs`: what is open at the line's end.
 
-    An apostrophe inside a word of a sentence opens nothing.
+    An apostrophe inside a word of a sentence opens nothing. In a list, a backslash has a meaning
+    also in ``'``.
     """
     first = start + len(line[start:end]) - len(line[start:end].lstrip("([{,"))
-    found = word_end(line, first, signs)
+    inside = signs.begin(line, first) if in_list else -1
+    found = signs.end(line, inside) if inside >= 0 else word_end(line, first, signs)
     if found >= 0:
         return max(found, end)
     if line[first] in "\"'`\\$&%":
@@ -128,7 +132,7 @@ def _glued_place(word: str, client: str) -> int:
 
 def _separate_place(before: str, word: str, client: str) -> int:
     """Where a secret begins in the word after an option; -1 for none."""
-    if not before.startswith("-") or "=" in before or word == MASK:
+    if not before.startswith("-") or "=" in before:
         return -1
     is_optional = client in ("", "mysql", "mariadb") or before != _OPTION_OF[client]
     if word.startswith("--" if before.startswith("--") else "-") and is_optional:

@@ -56,7 +56,8 @@ def masked_words(words: Sequence[str]) -> list[str]:
 def _announces(words: str) -> bool:
     """Whether a secret follows, as in ``Authorization: Bearer``."""
     name, colon, scheme = words.partition(":")
-    return bool(colon) and scheme.strip() in ("", *_SCHEMES) and secret_names.is_telling(name)
+    is_name = name.replace("-", "").isalnum() and secret_names.is_telling(name)
+    return bool(colon) and is_name and scheme.strip() in ("", *_SCHEMES)
 
 
 def masked_lines(lines: Iterable[str], *, tokens: bool = False) -> list[str]:
@@ -73,9 +74,14 @@ def _masked_line(line: str, hidden: Hidden, *, tokens: bool) -> str:
         return line
     if hidden.hides(line):
         return MASK
-    line = without_values(without_blocks(line, hidden), hidden)
-    line = without_credentials(without_options(_without_bearer(line), hidden))
-    return _RUN.sub(_masked_run, line) if tokens else line
+    line = without_blocks(line, hidden)
+    shown = _without_bearer(without_values(line, hidden))
+    command = hidden.of_command()
+    options = without_options(line, hidden)
+    # What was hidden may have had the quote that ends an argument.
+    shown = options if shown == line else without_options(shown, command)
+    shown = without_credentials(shown)
+    return _RUN.sub(_masked_run, shown) if tokens else shown
 
 
 def _without_bearer(line: str) -> str:
