@@ -13,6 +13,7 @@ import yaml
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from opstasks.core.result import Result
 from opstasks.onhost.masking import MASK, masked, masked_words
 
 S = "opensesame7"
@@ -224,3 +225,10 @@ def test_words_that_people_need_stay(text):
 def test_a_password_in_an_address_is_masked_also_without_its_scheme(noise):
     for address in (f"//user:{noise}{S}@host", f"user:{noise}{S}@host/x", f"a://u:{noise}{S}@h"):
         assert S not in masked(f"cannot connect to {address} now")
+
+
+def test_the_last_lines_of_an_error_are_cut_after_the_masking():
+    key = "\n".join(["-----BEGIN PRIVATE KEY-----", *[S] * 20, "-----END PRIVATE KEY-----"])
+    tail = Result("x", 1, "", f"{key}\n{BEFORE}\n").tail()
+    assert S not in tail
+    assert tail.endswith(BEFORE)
