@@ -10,7 +10,7 @@ QUOTE = r"(?:\\*[\"'`]|&quot;|&#3[49];|%2[27])"
 _BEGINS = re.compile(rf"\\*(?:\"\"\"|''')|{QUOTE}|[$<]?[(\[{{]")
 _SIGN = re.compile(rf"(?<!\\){QUOTE}|[(\[{{)\]}}]")
 # What may follow a value.
-_AFTER = re.compile(r"(?:[ \t]|\\+[nrt])*(?:[,}\])]|\r?$)")
+_AFTER = re.compile(r"[ \t]*(?:\\+[nrt][ \t]*)*(?:[,}\])]|\r?$)")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 # In a word of a shell: what it may contain, and the blank that ends it.
 _IN_WORD = re.compile(r"\\.|\$?[\"'`]|[$<]\(|\$\{|[ \t]")

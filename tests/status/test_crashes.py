@@ -74,5 +74,5 @@ def test_only_a_service_in_trouble_has_its_log_read(tmp_path, shown, reads):
 
 
 def test_an_address_that_is_cut_has_no_password():
-    reason = f"ValueError: {'x' * (crashes.MOST_REASON - 24)} mssql://user:hunter2@host/db"
+    reason = f"ValueError: {'x' * (crashes.MOST_REASON - 33)} mssql://user:hunter2@host/db"
     assert "hunter" not in crashes.reason_in([TRACE[0], reason])
