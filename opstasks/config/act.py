@@ -8,7 +8,14 @@ import msgspec
 
 from opstasks.config.inspect import inspect, paths
 from opstasks.config.keys import LOCAL_FILE, ConfigValue, HostConfig, secret_keys
-from opstasks.config.plan import ConfigPlan, ConfigStep, Wanted, make_plan, steps
+from opstasks.config.plan import (
+    ConfigPlan,
+    ConfigStep,
+    Wanted,
+    make_plan,
+    steps,
+    typed_secrets,
+)
 from opstasks.config.templates import templates
 from opstasks.core.command import Secret
 from opstasks.core.errors import Refused, VerifyFailed
@@ -25,11 +32,13 @@ TIMEOUT_S = 150.0
 class PreviewRequest(msgspec.Struct, frozen=True):
     """The keys to set (None: to remove) in the last of the files.
 
-    Each value may be a secret: it travels on standard input and is never printed.
+    Each value may be a secret: it travels on standard input and is never printed. `secret_keys`
+    were typed as secrets: the host remembers it.
     """
 
     files: tuple[str, ...]
     wanted: dict[str, Secret | None]
+    secret_keys: tuple[str, ...]
     code_dir: str
     lib_dir: str
 
@@ -82,7 +91,7 @@ def preview(host: Host, wanted: Wanted, *, unknown: bool) -> ConfigPlan:
     Raises Refused for a key that nothing reads (unless `unknown`), and for a value with which
     job-runner would not start.
     """
-    found = inspect(host, code=True)
+    found = inspect(host, code=True, typed=typed_secrets(wanted))
     try:
         planned = make_plan(found, wanted, templates(host.spec), unknown=unknown)
     except Refused as error:
@@ -101,16 +110,20 @@ def preview(host: Host, wanted: Wanted, *, unknown: bool) -> ConfigPlan:
 
 def preview_request(spec: HostSpec, wanted: Wanted) -> PreviewRequest:
     """The request of `PREVIEW` for a host."""
-    return PreviewRequest(paths(spec), _secret(wanted), spec.code_dir, spec.lib_dir)
+    keys = typed_secrets(wanted)
+    return PreviewRequest(paths(spec), _secret(wanted), keys, spec.code_dir, spec.lib_dir)
 
 
 def change_request(spec: HostSpec, wanted: Wanted, stamp: str) -> ChangeRequest:
     """The request of `CHANGE` for a host."""
-    return ChangeRequest(paths(spec), _secret(wanted), spec.code_dir, spec.lib_dir, stamp)
+    keys = typed_secrets(wanted)
+    return ChangeRequest(paths(spec), _secret(wanted), keys, spec.code_dir, spec.lib_dir, stamp)
 
 
 def _secret(wanted: Wanted) -> dict[str, Secret | None]:
-    return {key: None if value is None else Secret(value) for key, value in wanted.items()}
+    return {
+        key: Secret(value) if isinstance(value, str) else value for key, value in wanted.items()
+    }
 
 
 def apply(host: Host, plan: ConfigPlan, wanted: Wanted) -> ConfigResult:
@@ -122,7 +135,7 @@ def apply(host: Host, plan: ConfigPlan, wanted: Wanted) -> ConfigResult:
     with change(host.service, task, masked):
         host.step(f"write {LOCAL_FILE}: {', '.join(masked)}", brief="written")
         host.service.call(CHANGE, change_request(host.spec, wanted, plan.stamp))
-        found = inspect(host)
+        found = inspect(host, typed=typed_secrets(wanted))
         left = [step.key for step in steps(found, wanted, secret_keys(templates(host.spec)))]
         if left:
             raise VerifyFailed(

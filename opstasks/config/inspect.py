@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from opstasks.config.keys import (
@@ -44,14 +46,14 @@ def paths(spec: HostSpec) -> tuple[str, ...]:
     return tuple(f"{spec.config_dir}/{name}" for name in FILES)
 
 
-def show_request(spec: HostSpec, *, code: bool = False) -> ShowRequest:
-    """The request of `SHOW` for a host."""
+def show_request(spec: HostSpec, *, code: bool = False, typed: Iterable[str] = ()) -> ShowRequest:
+    """The request of `SHOW` for a host; `typed` are keys that a person typed as secrets."""
     described = templates(spec)
     return ShowRequest(
         files=paths(spec),
         public_files=tuple(f"{spec.config_dir}/{name}" for name in MANAGED_FILES),
         secret_file=f"{spec.config_dir}/{SECRETS_FILE}",
-        secret_keys=tuple(sorted(secret_keys(described))),
+        secret_keys=tuple(sorted({*secret_keys(described), *typed})),
         watched=tuple(sorted(described_keys(described))),
         unit=spec.unit,
         code_dir=spec.code_dir,
@@ -59,12 +61,12 @@ def show_request(spec: HostSpec, *, code: bool = False) -> ShowRequest:
     )
 
 
-def inspect(host: Host, *, code: bool = False) -> HostConfig:
+def inspect(host: Host, *, code: bool = False, typed: Iterable[str] = ()) -> HostConfig:
     """Read a host's configuration in one round trip; raises Refused for a host without any.
 
-    With `code`, also the keys that job-runner's code reads.
+    With `code`, also the keys that job-runner's code reads. The values of `typed` are secrets.
     """
-    found = host.service.call(SHOW, show_request(host.spec, code=code))
+    found = host.service.call(SHOW, show_request(host.spec, code=code, typed=typed))
     return checked(host, found)
 
 

@@ -128,12 +128,16 @@ def _fits(pattern: str, key: str) -> bool:
 
 @dataclass(frozen=True)
 class HostConfig:
-    """A host's configuration; `seen_running`: the running service's values could be read."""
+    """A host's configuration; `seen_running`: the running service's values could be read.
+
+    `marked` are the keys that were once typed as secrets.
+    """
 
     keys: tuple[ConfigKey, ...] = ()
     files: Annotated[tuple[EnvFile, ...], Meta(min_length=len(FILES), max_length=len(FILES))] = ()
     code: CodeKeys | None = None
     seen_running: bool = False
+    marked: tuple[Line, ...] = ()
 
     def get(self, name: str) -> ConfigKey | None:
         """A key by its name."""

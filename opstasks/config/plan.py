@@ -17,11 +17,12 @@ from opstasks.config.keys import (
     secret_keys,
 )
 from opstasks.config.onhost.secrecy import fingerprint
+from opstasks.core.command import Secret
 from opstasks.core.errors import Refused
-from opstasks.onhost.masking import is_secret
+from opstasks.onhost.masking import is_secret, needs_mark
 
-# Keys with their new values; None removes a key.
-Wanted = Mapping[str, str | None]
+# Keys with their new values: a `Secret` if it was typed as one. None removes a key.
+Wanted = Mapping[str, str | Secret | None]
 
 
 @dataclass(frozen=True)
@@ -99,26 +100,34 @@ def make_plan(
     )
 
 
+def typed_secrets(wanted: Wanted) -> tuple[str, ...]:
+    """The keys whose new values were typed as secrets, whatever their names are."""
+    return tuple(key for key, value in wanted.items() if isinstance(value, Secret))
+
+
 def steps(found: HostConfig, wanted: Wanted, secrets: Collection[str]) -> tuple[ConfigStep, ...]:
     """The change of each key; none for a key that both readers already read as wanted."""
+    secrets = {*secrets, *found.marked, *typed_secrets(wanted)}
     made = (_step(found, key, value, secrets) for key, value in wanted.items())
     return tuple(step for step in made if step is not None)
 
 
 def _step(
-    found: HostConfig, key: str, value: str | None, secrets: Collection[str]
+    found: HostConfig, key: str, wanted: str | Secret | None, secrets: Collection[str]
 ) -> ConfigStep | None:
     now = found.get(key) or ConfigKey(key, ConfigValue())
-    if value is None:
+    if wanted is None:
         if now.source != LOCAL_FILE:
             return None
         falls_back_to = now.over[-1] if now.over else ""
         return ConfigStep(key, now.value, None, LOCAL_FILE, falls_back_to)
+    value = wanted.value if isinstance(wanted, Secret) else wanted
     if now.secret or is_secret(key, [value], secrets):
         new = ConfigValue(True, "", fingerprint(key, value) if value else "")
     else:
         new = ConfigValue(True, value)
-    if now.value == new and now.shell == "same":
+    must_mark = isinstance(wanted, Secret) and needs_mark(key, found.marked)
+    if now.value == new and now.shell == "same" and not must_mark:
         return None
     return ConfigStep(key, now.value, new, now.source)
 

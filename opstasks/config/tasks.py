@@ -13,6 +13,7 @@ from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.config.plan import ConfigPlan
+    from opstasks.core.command import Secret
     from opstasks.core.result import FleetResult
 
 
@@ -100,20 +101,23 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     from opstasks.config import typed
     from opstasks.config.keys import secret_keys
     from opstasks.config.templates import templates
+    from opstasks.core.command import Secret
     from opstasks.core.errors import Refused
 
     if not assignment:
         hint = ctx.command_text("config.set KEY=VALUE")
         raise Refused("config.set: KEY=VALUE is missing", hint=hint)
     secrets = {key for host in ctx.fleet.hosts for key in secret_keys(templates(host.spec))}
-    wanted: dict[str, str | None] = {}
+    wanted: dict[str, str | Secret | None] = {}
     with _named("config.set"):
         for text in assignment:
             name, value = typed.assignment(text, secrets)
             if name in wanted:
                 raise Refused(f"{name} is given twice")
-            asked = value == typed.ASK
-            wanted[name] = typed.valid_value(name, ctx.ask_secret(name)) if asked else value
+            if value == typed.ASK:
+                wanted[name] = Secret(typed.valid_value(name, ctx.ask_secret(name)))
+            else:
+                wanted[name] = value
     _change(ctx, wanted, unknown=unknown)
 
 
@@ -135,7 +139,7 @@ def unset(ctx: Context, key: list[str]) -> None:
         hint = ctx.command_text("config.show --local")
         raise Refused("config.unset: KEY is missing", hint=hint)
     with _named("config.unset"):
-        wanted: dict[str, str | None] = {typed.valid_key(name): None for name in key}
+        wanted: dict[str, str | Secret | None] = {typed.valid_key(name): None for name in key}
     _change(ctx, wanted, unknown=True)
 
 
@@ -151,7 +155,7 @@ def _named(task: str) -> Iterator[None]:
         raise
 
 
-def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> None:
+def _change(ctx: Context, wanted: dict[str, str | Secret | None], *, unknown: bool) -> None:
     """Inspect every host, show the plans, ask if necessary, change one host after another."""
     from opstasks.config import act, change_screen, reports
     from opstasks.config.keys import LOCAL_FILE

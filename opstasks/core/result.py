@@ -47,7 +47,8 @@ class Result:
         from opstasks.onhost.masking import masked
 
         text = self.err.strip() or self.out.strip() or (ended_text(self.code) if self.code else "")
-        return masked("\n".join(text.split("\n")[-TAIL_LINES:]))
+        # First masked, then cut: the first lines say that a secret begins.
+        return "\n".join(masked(text).split("\n")[-TAIL_LINES:])
 
 
 # How a run can end on one host.

@@ -176,8 +176,10 @@ def _folders(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
         if why:
             hint = owner_hint(name, spec.service_user)
             if why == NO_FOLDER:
-                away = f"mv {one_word(name)} {one_word(f'{name}.old')}"
-                hint = f"move it away: inv -H {spec.name} run -- {away}"
+                hint = (
+                    f"move it away: inv -H {spec.name} run -- mv {one_word(name)}"
+                    f" {one_word(f'{name}.old')}"
+                )
             text = f"{spec.service_user} may not write to it: {why}"
             yield DoctorFinding(name, False, text, hint)
 

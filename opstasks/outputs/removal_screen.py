@@ -200,9 +200,9 @@ def next_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> Iterator[Lin
                 yield [odd(f"{one_word(record.id)}: {record.error}")]
             yield ["interrupted:  ", to_type(again)]
         elif not record.is_readable:
-            path = one_word(f"{removals_folder(spec)}/{record.id}.json")
+            path = f"{removals_folder(spec)}/{record.id}.json"
             yield [odd(f"{spec.name}: {record.unreadable_text()}")]
-            yield ["look at it:   ", to_type(f"inv -H {spec.name} run -- ls -l {path}")]
+            yield ["look at it:   ", to_type(f"inv -H {spec.name} run -- ls -l {one_word(path)}")]
     yield from partner_lines(spec, [r for r in records if r.state == "removed" and not r.returned])
 
 

@@ -90,4 +90,4 @@ def reason_in(lines: list[str]) -> str:
             inside = True
         elif inside and line and not line[0].isspace():
             found, inside = line, False
-    return masked(found[:MOST_REASON]).strip()
+    return masked(found)[:MOST_REASON].strip()

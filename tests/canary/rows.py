@@ -34,8 +34,9 @@ READING = {
 }
 CHANGING = {
     "after-reboot": "after-reboot --yes",
-    "config.set": "config.set NEW_API_KEY=- --unknown --yes",
-    "config.unset": "config.unset NEW_API_KEY --yes",
+    # Nothing but the dash says that it is a secret.
+    "config.set": "config.set FOO=- --unknown --yes",
+    "config.unset": "config.unset FOO --yes",
     "deploy.apply": "deploy --yes",
     "deploy.rollback": "deploy.rollback --dry",
     "images.update": "images.update ehrql:v1 --dry",

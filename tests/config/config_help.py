@@ -50,11 +50,12 @@ def stamp(folder):
     return files.read_file(str(folder / "04_local.env")).stamp
 
 
-def changed(folder, wanted, *, at=None, program=change):
+def changed(folder, wanted, *, at=None, program=change, secret_keys=()):
     """The answer of the program `change`, or `preview`, for keys and their values."""
     request = {
         "files": paths(folder),
         "wanted": {key: value and {"value": value} for key, value in wanted.items()},
+        "secret_keys": list(secret_keys),
         "code_dir": str(folder / "code"),
         "lib_dir": str(folder),
         "stamp": stamp(folder) if at is None else at,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from opstasks.config import act, plan
+from opstasks.config import act, change_screen, plan
 from opstasks.config.act import CHANGE, PREVIEW, ChangeAnswer
 from opstasks.config.inspect import SHOW, inspect, show_request
 from opstasks.config.keys import FILES, CodeKeys, ConfigKey, ConfigValue, EnvFile, HostConfig
@@ -185,6 +185,69 @@ def test_a_value_is_on_standard_input_and_shown_nowhere(program, request_):
     assert TOKEN not in command.line()
     assert TOKEN not in repr(command)
     assert TOKEN not in repr(request_)
+
+
+ORDINARY = "correct horse"
+
+
+def typed(key="FOO", value=ORDINARY):
+    """What `config.set KEY=-` makes of a typed value."""
+    return {key: Secret(value)}
+
+
+def foo(text="", **over):
+    """The key FOO, in the local file; without a text as a secret."""
+    mark = None if text else fingerprint("FOO", ORDINARY)
+    return ConfigKey("FOO", ConfigValue(True, text, mark), "04_local.env", secret=not text, **over)
+
+
+def test_a_value_that_was_typed_as_a_secret_is_one_whatever_its_key_is():
+    planned = plan.make_plan(config(), typed(), {}, unknown=True)
+    assert ORDINARY not in repr(planned)
+    shown = [*change_screen.plan_rows({"h": planned}), *change_screen.undo({"h": planned})]
+    assert ORDINARY not in repr(shown)
+    assert planned.steps[0].wanted.fingerprint == fingerprint("FOO", ORDINARY)
+
+
+def test_a_typed_secret_is_in_no_record_and_is_verified_by_its_fingerprint(fake_host):
+    host = fake_host()
+    planned = plan.make_plan(config(), typed(), {}, unknown=True)
+    host.expect_lock("config.set")
+    host.expect(CHANGE, act.change_request(host.spec, typed(), "1"), ChangeAnswer(True))
+    after = replace(config(foo()), marked=("FOO",))
+    host.expect(SHOW, show_request(host.spec, typed=["FOO"]), after)
+    done = act.apply(host, planned, typed())
+    assert ORDINARY not in repr(done)
+    assert ORDINARY not in change_screen.done_text(done.steps)
+    assert act.change_request(host.spec, typed(), "1").secret_keys == ("FOO",)
+
+
+def test_a_change_that_did_not_mark_the_key_fails(fake_host):
+    host = fake_host()
+    planned = plan.make_plan(config(), typed(), {}, unknown=True)
+    host.expect_lock("config.set")
+    host.expect(CHANGE, act.change_request(host.spec, typed(), "1"), ChangeAnswer(True))
+    host.expect(SHOW, show_request(host.spec, typed=["FOO"]), config(foo()))
+    with pytest.raises(VerifyFailed, match="FOO"):
+        act.apply(host, planned, typed())
+
+
+def test_a_marked_key_stays_a_secret_when_its_value_is_not_typed():
+    found = replace(config(foo()), marked=("FOO",))
+    for wanted in ({"FOO": "other"}, {"FOO": None}):
+        planned = plan.make_plan(found, wanted, {}, unknown=True)
+        assert "other" not in repr(planned)
+    assert change_screen.undo({"h": planned}) == []
+    unset = replace(config(), marked=("FOO",))
+    assert "other" not in repr(plan.make_plan(unset, {"FOO": "other"}, {}, unknown=True))
+
+
+def test_a_value_that_is_there_in_clear_is_marked_once():
+    found = config(foo())  # the host hides it, because it was asked to
+    assert plan.make_plan(found, typed(), {}, unknown=True).changed
+    marked = replace(found, marked=("FOO",))
+    assert not plan.make_plan(marked, typed(), {}, unknown=True).changed
+    assert not plan.steps(config(), {}, ())
 
 
 def test_only_the_change_makes_the_state_of_a_lost_host_unknown():

@@ -180,6 +180,32 @@ def test_a_secret_that_was_replaced_or_unset_is_gone(folder, new):
     assert not [text for text in texts if "opensesame7" in text]
 
 
+def test_a_typed_secret_is_remembered_and_hidden_from_then_on(folder, monkeypatch):
+    secret = "correct horse"
+    (folder / "04_local.env").write_text("FOO=correct horse\n")
+    changed(folder, {"FOO": secret}, secret_keys=["FOO", "JOB_SERVER_TOKEN"])
+    local = (folder / "04_local.env").read_text()
+    # A name that says it needs no mark, and a value that was there in clear is in no backup.
+    assert local == "FOO='correct horse'\n# FOO is a secret\n"
+    assert secret not in json.dumps(shown(folder))
+    assert decoded(SHOW, shown(folder)).marked == ("FOO",)
+    changed(folder, {"MAX_WORKERS": "3"})
+    assert not [p for p in folder.glob("*.bak") if secret in p.read_text()]
+    changed(folder, {"FOO": None})
+    monkeypatch.setattr(show, "service_environment", lambda unit: {"FOO": secret})
+    found = decoded(SHOW, shown(folder))
+    assert found.get("FOO").running.fingerprint == fingerprint("FOO", secret)
+    assert secret not in "".join(p.read_text() for p in folder.iterdir() if p.is_file())
+    before = (folder / "04_local.env").read_text()
+    changed(folder, {"FOO": secret}, secret_keys=["FOO"])
+    assert (folder / "04_local.env").read_text() == f"{before}FOO='correct horse'\n"
+
+
+def test_a_mark_does_not_change_what_an_open_quote_contains(folder):
+    with pytest.raises(HostRefusal, match="an open quote"):
+        edited("A='open\n", {"FOO": "x"}, ["FOO"])
+
+
 def test_a_key_is_removed_with_its_line_and_comments_stay(folder):
     changed(folder, {"MAX_WORKERS": None})
     assert (folder / "04_local.env").read_text() == "# mine\nPLAIN_LOOKING=0ther\n"

@@ -163,6 +163,12 @@ def test_a_file_that_the_configuration_names_exists_and_tells_nothing(code, tmp_
     assert imported(code(text), given)["import_error"] == ""
 
 
+def test_code_does_not_see_a_value_that_was_typed_as_a_secret(tmp_path):
+    (tmp_path / "04_local.env").write_text("# LEVEL4_LOGIN is a secret\nLEVEL4_LOGIN=x\n")
+    env = {"LEVEL4_LOGIN": "correct horse", "HOME": "/x"}
+    assert code_import.harmless(env, str(tmp_path)) == {"LEVEL4_LOGIN": "masked", "HOME": "/x"}
+
+
 def test_a_short_secret_does_not_hide_the_path(tmp_path):
     env = {"DB_PASSWORD": "opensafely", "PATH": "/home/opensafely/bin:/usr/bin", "HOME": "/x"}
     given = code_import.harmless({**env, "COPY": "u:opensafely"}, str(tmp_path))

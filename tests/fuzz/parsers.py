@@ -194,6 +194,18 @@ SECRETS = (
     "@",
     "\\",
     "mysql ",
+    "<password>",
+    "'password', ",
+    'PASSWORD "x" ',
+    '\\"token\\": \\"',
+    "u:p@h,",
+    "login x password ",
+    "TOKEN=(",
+    "TOKEN={'",
+    "KEY=<<E ",
+    "curl -u a:b ",
+    "login -p 'a ",
+    "%3D",
 )
 KEY = "ssh-ed25519 AAAA", "|1|", "@revoked ", "@cert-authority ", "*,", "AAAAAAAAAAAA"
 VALUE = (ValueError,)
@@ -355,6 +367,7 @@ PARSERS = (
     host("onhost.masking:masked-tokens", *SECRETS, call=masked_tokens),
     host("onhost.masking:masked_words", *SECRETS, call=masked_words),
     host("onhost.masking:without_credentials", "a://", ":", "@", "/", "?"),
+    host("onhost.masking:marked", "# A is a secret\n", "# ", "\n"),
     host("onhost.masking:assigned", "export ", "A=", "#", "_"),
     host("onhost.masking:placeholder", "a://", "/", "1"),
     host(

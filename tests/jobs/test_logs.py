@@ -232,6 +232,32 @@ def test_a_password_in_a_url_is_masked_anywhere_in_a_text(password):
     assert CANARY not in metadata_there.masked({"message": text})["message"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"secret": {"v": CANARY, "n": [CANARY, {"x": CANARY}]}},
+        {"tokens": [{"v": CANARY}]},
+        {"Environment": [f"DB={CANARY}"]},
+        {"environment": {"DB": CANARY, "PATH": "/bin"}},
+        {"Env": f"DB={CANARY}"},
+        {"Env": [CANARY, f"mssql://u:{CANARY}?x=1"]},
+        {"Args": ["curl", f"--user=a:{CANARY}"]},
+        {"Cmd": ["sshpass", "-p", CANARY]},
+        {"auth": CANARY},
+        {"JWT": CANARY, "pat": CANARY, "key": CANARY, "Cookie": CANARY},
+        {f"mssql://u:{CANARY}@h": 1},
+    ],
+)
+def test_everything_in_a_secret_field_and_each_variable_is_masked(value):
+    assert CANARY not in json.dumps(metadata_there.masked({"a": [value]}))
+
+
+def test_fields_that_only_sound_like_secrets_stay():
+    plain = {"author": "ada", "path": "/x", "exit_code": "0", "outputs": {"a/b.csv": "highly"}}
+    assert metadata_there.masked(plain) == plain
+    assert metadata_there.masked({"Env": {"LANG": "C"}}) == {"Env": {"LANG": "C"}}
+
+
 PATH = "/logs/os-job-a/metadata.json"
 WITH_METADATA = match(logs=(LogFile(PATH, 10),))
 

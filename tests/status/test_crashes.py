@@ -71,3 +71,8 @@ def test_only_a_service_in_trouble_has_its_log_read(tmp_path, shown, reads):
     properties, log = crashes.parts(done.stdout)
     assert properties == shown.replace(" ", "\n")
     assert (len(crashes.parse_runs(log)) == 1) == reads
+
+
+def test_an_address_that_is_cut_has_no_password():
+    reason = f"ValueError: {'x' * (crashes.MOST_REASON - 33)} mssql://user:hunter2@host/db"
+    assert "hunter" not in crashes.reason_in([TRACE[0], reason])

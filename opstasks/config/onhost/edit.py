@@ -1,11 +1,12 @@
 """Runs on the host: assignments in the text of an env file, added, replaced and removed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from opstasks.config.onhost.reading import Assignment, line_of
 from opstasks.config.onhost.shell_reader import ShellReader
 from opstasks.config.onhost.systemd_reader import read_systemd
+from opstasks.onhost import masking
 from opstasks.onhost.protocol import HostRefusal
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
@@ -50,12 +51,23 @@ def _whole_lines(text: str, item: Assignment) -> tuple[int, int]:
     return start, end + 1 if text[end : end + 1] == "\n" else end
 
 
-def edited(text: str, wanted: Mapping[str, str | None]) -> str:
-    """The text with every wanted change made (None: remove the key).
+def with_marks(text: str, secret_keys: Iterable[str]) -> str:
+    """The text with a comment for each key that is a secret, unless its name says so.
+
+    The comment stays when the key is removed: the service may still run with the value.
+    """
+    known = masking.marked(text)
+    lines = [masking.mark(key) for key in secret_keys if masking.needs_mark(key, known)]
+    gap = "" if not lines or not text or text.endswith("\n") else "\n"
+    return f"{text}{gap}" + "".join(f"{line}\n" for line in lines)
+
+
+def edited(text: str, wanted: Mapping[str, str | None], secret_keys: Iterable[str] = ()) -> str:
+    """The text with every wanted change made (None: remove the key), and marks of `secret_keys`.
 
     Raises HostRefusal when the service or a shell would read another result.
     """
-    new = text
+    new = with_marks(text, secret_keys)
     for key, value in wanted.items():
         new = remove(new, key) if value is None else assign(new, key, value)
     _check_service(text, new, wanted)

@@ -105,7 +105,7 @@ def _replace(folder: int, old: ReadFile, text: str) -> None:
     data = text.encode("utf-8", "surrogateescape")
     with safe_files.staged(folder, staged_name, data) as (beside, handle):
         os.fchmod(handle, mode)
-        _keep(folder, old, mode)
+        _keep(folder, old, mode, masking.marked(text))
         check_unchanged(old, old.stamp)  # at the last moment
         os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
 
@@ -121,10 +121,13 @@ def mode_of(path: Path) -> int:
     return path.stat().st_mode & 0o7777 if path.exists() else NEW_FILE_MODE
 
 
-def _keep(folder: int, old: ReadFile, mode: int) -> None:
-    """Keep the old content, if there was a file."""
+def _keep(folder: int, old: ReadFile, mode: int, marked: Collection[str]) -> None:
+    """Keep the old content, if there was a file.
+
+    `marked` are the keys that the new file declares to be secret.
+    """
     if old.stamp:
-        secrets = _secret_names(old.path.parent)
+        secrets = {*_secret_names(old.path.parent), *marked}
         backups.keep(
             folder,
             old.path.name,

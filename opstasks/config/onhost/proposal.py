@@ -21,7 +21,8 @@ def proposal(request: Mapping[str, Any]) -> tuple[ReadFile, str]:
     """The local file and its new text; raises HostRefusal when it must not be changed.
 
     The request has `files` (the local one last), `wanted` (keys to ``{"value": text}``, or to
-    None for a key to remove), `code_dir` and `lib_dir`.
+    None for a key to remove), `secret_keys` (those that were typed as secrets), `code_dir` and
+    `lib_dir`.
     """
     files = [read_file(path) for path in request["files"]]
     local = files[-1]
@@ -30,7 +31,7 @@ def proposal(request: Mapping[str, Any]) -> tuple[ReadFile, str]:
     if local.error and local.path.exists():
         raise HostRefusal(f"{local.path}: {local.error}")
     wanted = {key: item and str(item["value"]) for key, item in request["wanted"].items()}
-    new = edited(local.text, wanted)
+    new = edited(local.text, wanted, request["secret_keys"])
     others = [item.text for item in files[:-1]]
     reason = _import_error(request, service_values([*others, new]))
     if reason and not _import_error(request, service_values([*others, local.text])):

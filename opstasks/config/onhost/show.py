@@ -13,7 +13,7 @@ from opstasks.config.onhost.running import service_environment
 from opstasks.config.onhost.secrecy import shown
 from opstasks.config.onhost.shell_reader import ShellReader
 from opstasks.config.onhost.systemd_reader import read_systemd
-from opstasks.onhost.masking import is_secret
+from opstasks.onhost.masking import is_secret, marked
 from opstasks.onhost.protocol import Answer, Request
 
 
@@ -31,13 +31,15 @@ class Readings:
     by_shell: dict[str, str | None]
     running: dict[str, str] | None
     secret_keys: frozenset[str]
+    marked: frozenset[str]
 
 
 def main(request: Request) -> Answer:
     """Read `files`; `watched` are keys to read from the running service as well."""
     files = [read_file(path) for path in request["files"]]
     found = _readings(request, files)
-    dropped = [key for key in request["watched"] if key in (found.running or {})]
+    watched = (*request["watched"], *sorted(found.marked))
+    dropped = [key for key in watched if key in (found.running or {})]
     keys = dict.fromkeys([*found.by_service, *found.by_shell, *dropped])
     public = [request["files"].index(path) for path in request["public_files"]]
     return {
@@ -45,6 +47,7 @@ def main(request: Request) -> Answer:
         "files": [_file(n, item, found, n in public) for n, item in enumerate(files)],
         "code": keys_of_code(request["code_dir"]) if request["with_code"] else None,
         "seen_running": found.running is not None,
+        "marked": sorted(found.marked),
     }
 
 
@@ -59,6 +62,7 @@ def _readings(request: Request, files: list[ReadFile]) -> Readings:
         known = reader.known
     place = request["files"].index(request["secret_file"])
     in_secret_file = (*services[place].values(), *shells[place].values())
+    typed = frozenset(key for item in files for key in marked(item.text))
     return Readings(
         names=[item.path.name for item in files],
         services=services,
@@ -66,7 +70,8 @@ def _readings(request: Request, files: list[ReadFile]) -> Readings:
         by_service=merged(services),
         by_shell=merged(shells),
         running=service_environment(request["unit"]),
-        secret_keys=frozenset((*request["secret_keys"], *in_secret_file)),
+        secret_keys=frozenset((*request["secret_keys"], *in_secret_file, *typed)),
+        marked=typed,
     )
 
 

@@ -48,15 +48,12 @@ def steady(env: dict[str, str]) -> dict[str, str]:
 def harmless(env: dict[str, str], config_dir: str) -> dict[str, str]:
     """The steady variables, with placeholders instead of secrets: code may need the names.
 
-    Secrets are values that the file of secrets sets, values with a secret's name or form, and
-    values that contain one of these. A file of the host is replaced by an empty file: confined code
-    cannot see the file, but may need it to exist.
+    Secrets are values that the file of secrets sets, values that were typed as secrets, values
+    with a secret's name or form, and values that contain one of these. A file of the host is
+    replaced by an empty file: confined code cannot see the file, but may need it to exist.
     """
-    try:
-        lines = Path(config_dir, masking.SECRETS_FILE).read_text("utf-8", "replace").split("\n")
-    except OSError:
-        lines = []
-    names = masking.all_assigned(lines)
+    names = masking.all_assigned(_text(config_dir, masking.SECRETS_FILE).split("\n"))
+    names |= masking.marked(_text(config_dir, masking.LOCAL_FILE))
     found = steady(env)
     secret = {name for name, value in found.items() if masking.is_secret(name, [value], names)}
     values = [env[name] for name in secret if len(env[name]) >= MIN_SECRET]
@@ -67,6 +64,13 @@ def harmless(env: dict[str, str], config_dir: str) -> dict[str, str]:
         else value
         for name, value in found.items()
     }
+
+
+def _text(folder: str, name: str) -> str:
+    try:
+        return Path(folder, name).read_text("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def is_hidden_file(value: str) -> bool:
@@ -98,8 +102,8 @@ def _found(ended: confined.Ended, ours: set[str]) -> dict[str, Any]:
     if ended.code is None:
         return failed_import(f"its import did not end within {TIMEOUT_S} s")
     if ended.code:
-        last = "\n".join(ended.err.strip().split("\n")[-4:])
-        return failed_import(masking.masked(last[-MAX_ITEMS:]) or f"exit code {ended.code}")
+        last = "\n".join(masking.masked(ended.err.strip()).split("\n")[-4:])
+        return failed_import(last[-MAX_ITEMS:] or f"exit code {ended.code}")
     try:
         texts, folders = json.loads(ended.out.strip().split("\n")[-1])
         numbered = list(texts.items())[:MAX_ITEMS]

@@ -5,7 +5,6 @@ Anything that could be a secret is masked before it leaves the host. The request
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from opstasks.onhost import masking
 from opstasks.onhost.masking import MASK
 from opstasks.onhost.protocol import Answer, HostRefusal, Request, error_text
 
-SECRET_KEY = re.compile(r"(?i)url$|token|passw|secret|credential|licen[cs]e|private|auth|_key$|dsn")
 # The variables that job-runner itself treats as harmless.
 SAFE_ENV = {
     "PATH",
@@ -33,29 +31,49 @@ SAFE_ENV = {
     "LC_ALL",
 }
 HARMLESS_URLS = ("repo_url", "action_repo_url")
+# The fields with the environment of a container.
+ENVIRONMENTS = ("env", "environment")
 
 
 def masked(value: Any, key: str = "") -> Any:
     """A JSON value without anything that could be a secret."""
-    if isinstance(value, dict):
-        return {name: masked(item, str(name)) for name, item in value.items()}
-    if isinstance(value, list):
-        if key.lower() == "env":
-            return [masked_variable(str(item)) for item in value]
-        if all(isinstance(item, str) for item in value):  # perhaps the words of a command
-            value = masking.masked_words(value)
-        return [masked(item, key) for item in value]
-    if key and key not in HARMLESS_URLS and SECRET_KEY.search(key):
+    if is_secret(key):
         return MASK if value not in (None, "", True, False) else value
+    if key.lower() in ENVIRONMENTS:
+        return _masked_environment(value)
+    if isinstance(value, dict):
+        return {masking.masked(str(name)): masked(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        if all(isinstance(item, str) for item in value):  # perhaps the words of a command
+            return masking.masked_words(value)
+        return [masked(item) for item in value]
     return masking.masked(value) if isinstance(value, str) else value
+
+
+def is_secret(key: str) -> bool:
+    """Whether everything in a field is a secret; an address may have one anywhere."""
+    is_address = key.lower().endswith("url") and key not in HARMLESS_URLS
+    return is_address or masking.is_secret(key)
+
+
+def _masked_environment(value: Any) -> Any:
+    """The environment of a container: texts ``KEY=value``, or an object."""
+    if isinstance(value, dict):
+        shown = {name: masked_variable(f"{name}={item}") for name, item in value.items()}
+        return {name: text.partition("=")[2] for name, text in shown.items()}
+    if isinstance(value, list):
+        return [masked_variable(str(item)) for item in value]
+    return masked_variable(value) if isinstance(value, str) else MASK
 
 
 def masked_variable(text: str) -> str:
     """One ``KEY=value`` of a container's environment."""
-    key, _, value = text.partition("=")
+    key, equals, value = text.partition("=")
+    if not equals:
+        return MASK
     if key in SAFE_ENV and masking.masked(value) == value:
         return text
-    return f"{key}={MASK}"
+    return f"{masking.masked(key)}={MASK}"
 
 
 def unmasked_variables(metadata: Any) -> list[str]:

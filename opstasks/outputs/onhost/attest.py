@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict, replace
+from typing import Any
 
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request, error_text
 from opstasks.outputs.onhost.records import Attestation, read_records, write_record
@@ -22,7 +23,7 @@ def main(request: Request) -> Answer:
     for record in chosen:
         if not record.is_readable:
             raise HostRefusal(record.unreadable_text())
-    changed = []
+    changed: list[dict[str, Any]] = []
     for record in chosen:
         if record.attested is None:
             new = replace(record, attested=attested)
