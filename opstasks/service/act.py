@@ -104,9 +104,10 @@ def start(host: Host, watch_s: float) -> ServiceResult:
     before = inspect(host)
     if before.unit.is_serving:
         return unchanged(before)
-    _refuse(host, before)
+    _refuse(host, before.unit)
     with change(host.service, "service.start"):
         release.refuse_half_way(host.service)
+        _refuse_misfit(host, before)
         return _started(host, before, watch_s, "start")
 
 
@@ -136,19 +137,23 @@ def restart(host: Host, watch_s: float) -> ServiceResult:
     would run as another account.
     """
     before = inspect(host)
-    _refuse(host, before)
+    _refuse(host, before.unit)
     with change(host.service, "service.restart"):
         release.refuse_half_way(host.service)
+        _refuse_misfit(host, before)
         return _started(host, before, watch_s, "stop", "start")
 
 
-def _refuse(host: Host, facts: ServiceFacts) -> None:
-    """Raise Refused if the service cannot start, or would run as another account."""
-    unit = facts.unit
+def _refuse(host: Host, unit: UnitState) -> None:
+    """Raise Refused if systemd would not start the unit, or as another account."""
     if problem := unit_state.start_problem(unit.name, unit.load):
         hint = systemd.start_hint(unit.name, unit.load)
         raise Refused(problem, host=host.name, hint=hint)
     refuse_other_account(host, unit)
+
+
+def _refuse_misfit(host: Host, facts: ServiceFacts) -> None:
+    """Raise Refused if code and database did not fit; under the lock, as a deploy changes both."""
     if facts.misfit:
         raise Refused(facts.misfit, host=host.name, hint=f"inv -H {host.name} deploy")
 

@@ -210,6 +210,8 @@ def test_a_stop_by_a_person_is_not_blamed_on_the_service(tpp):
 @pytest.mark.parametrize(("verb", "unit"), [("start", DOWN), ("restart", UP), ("restart", DOWN)])
 def test_a_service_that_cannot_start_with_its_database_is_not_touched(tpp, verb, unit):
     expect_inspection(tpp, unit, versions=TOO_NEW)
+    tpp.expect_lock(f"service.{verb}")
+    expect_releases(tpp, ENDED)
     with pytest.raises(Refused, match=r"code needs database version 1, .* at version 3") as caught:
         getattr(service, verb)(tpp, 1)
     assert caught.value.hint == "inv -H tpp deploy"
