@@ -60,7 +60,10 @@ def test_a_wrong_host_or_file_leads_to_a_command(run_here, words, message, hint)
     assert hint in done.err.partition("next:  ")[2]
 
 
-def test_a_mistake_in_hosts_yaml_names_the_file_once(run_here, fleet):
+def test_a_mistake_in_hosts_yaml_names_its_line(run_here, fleet):
     fleet.write_text("hosts: {dead-1: {}}\ngroups: {prod: [dead-1]}")
     done = run_here("-H", "dead-1", "status")
-    assert f"{fleet} has 1 mistake: groups.prod: ['dead-1'] is not a mapping\n" in done.err
+    assert (
+        f"{fleet} has 1 mistake: hosts.yaml:2: groups.prod: ['dead-1'] is not a mapping\n"
+        in done.err
+    )

@@ -84,5 +84,4 @@ def test_no_module_of_the_client_makes_files_by_itself():
         "fleet/host_keys.py",  # a temporary file, then fchmod
         "fleet/ssh_master.py",  # the folder in XDG_RUNTIME_DIR or /tmp, then chmod
         "output/console.py",  # /dev/null
-        "cli/streams.py",  # /dev/null
     }

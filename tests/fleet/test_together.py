@@ -56,7 +56,7 @@ def shell():
 def commands(tmp_path):
     """Two commands, a program that answers, one that is refused, one that fails."""
     (tmp_path / "releases").mkdir()
-    (tmp_path / "releases" / "r1.json").write_text('{"who": "alice"}')
+    (tmp_path / "releases" / "r1.json").write_text('{"who": "alice", "outcome": "deployed"}')
     asked = release.ReleasesRequest(str(tmp_path), 5)
     request = jobs.JobsRequest(str(tmp_path / "none.sqlite"), jobs.JobSelection(), 5)
     return {

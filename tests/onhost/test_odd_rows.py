@@ -123,7 +123,7 @@ def site(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "is_down", lambda name: False)
     monkeypatch.setattr(containers, "docker_list", lambda *_: there)
     monkeypatch.setattr(job_containers, "engine", lambda: FakeDocker(there))
-    monkeypatch.setattr(deploy_jobs, "read_record", lambda spec: {"containers": there})
+    monkeypatch.setattr(deploy_jobs, "begun_record", lambda spec: {"containers": there})
     monkeypatch.setattr(deploy_jobs, "job_containers", list)
     monkeypatch.setattr(deploy_jobs, "exists", lambda name: False)
     folder = str(tmp_path)
