@@ -12,6 +12,8 @@ from opstasks.core.errors import Refused
 SPANS = "90, 90s, 2m or 1h30m"
 # A larger number is a typing mistake, and not every host could count that far.
 MOST = 1_000_000_000
+# A moment that a host shows may be ahead of this machine's clock.
+SKEW_S = 900
 _PLAIN = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
@@ -75,14 +77,18 @@ class Moment:
 
     def parsed(self, flag: str, text: str) -> str:
         """The same text."""
-        from datetime import UTC, datetime
+        from datetime import UTC, datetime, timedelta
 
         from opstasks.core import durations
 
+        now = datetime.now(UTC)
         try:
-            durations.moment(text, datetime.now(UTC))
+            found = durations.moment(text, now)
         except Refused as error:
             raise Refused(f"{flag}: {error.message}", hint=error.hint) from None
+        if found > now + timedelta(seconds=SKEW_S):
+            what = f"is in the future: it is {now:%Y-%m-%d %H:%M} UTC now"
+            raise Refused(f"{flag}: {text!r} {what}")
         return text
 
 

@@ -22,8 +22,6 @@ HINT = "try 90 (seconds), 90s, 30m, 4h, 1h30m or 2d"
 # A longer span is more often a typing mistake than a plan.
 SURE_S = 7 * 86400
 LIMIT_S = 366 * 86400
-# A moment that a host shows may be ahead of this machine's clock.
-SKEW_S = 900
 
 
 def is_span(text: str) -> bool:
@@ -56,7 +54,7 @@ def check_sure(seconds: float, text: str, *, yes: bool) -> None:
 def moment(text: str, now: datetime) -> datetime:
     """The moment of a date, ``today``, ``yesterday`` or a span before `now`, in UTC.
 
-    A date may have an offset, as those of --json do. Raises Refused, also for the future.
+    A date may have an offset, as those of --json do. Raises Refused.
     """
     typed, text = text, text.strip().lower()
     if is_span(text):
@@ -68,11 +66,8 @@ def moment(text: str, now: datetime) -> datetime:
         raise Refused(f"{typed!r} is not a time", hint="try 90s, 1h30m, 2d or 2026-11-24 10:00")
     try:
         found = datetime.fromisoformat(text.upper())
-        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise Refused(
             f"{typed!r} is not a date", hint="try 2026-11-24 or 2026-11-24 10:00"
         ) from None
-    if found > now + timedelta(seconds=SKEW_S):
-        raise Refused(f"{typed!r} is in the future: it is {now:%Y-%m-%d %H:%M} UTC now")
-    return found

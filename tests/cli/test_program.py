@@ -232,6 +232,7 @@ def test_an_internal_error_is_one_line_and_a_traceback_with_debug(program):
     ("words", "reason"),
     [
         ("logs --lines -1", "--lines must be 0 or greater, not -1"),
+        ("logs --since 2099-01-01", "--since: '2099-01-01' is in the future"),
         ("logs --since 2026-99-99", "is not a date"),
         ("logs --since foo", "is not a time"),
         ("logs --since 900000d", "more than a year"),
