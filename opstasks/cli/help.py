@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: "
 EVERYWHERE = ("-H", "--yes", "--json", "--dry", "--parallel", "--keep-going")
+# A task that only reads accepts them, so that scripts can add them to each task: nothing changes.
+FOR_CHANGES = ("--yes", "--dry", "--keep-going")
 # The help without a terminal, and the widest: longer lines are hard to read.
 USUAL_WIDTH, MOST_WIDTH = 80, 100
 _COMMAND = re.compile(r"\b(?:inv|opstasks) --[a-z]+(?: \w+)?")
@@ -80,8 +82,12 @@ def task_help(names: Sequence[str], context: ParserContext, task: OpsTask) -> Ta
         examples=tuple(example.strip() for example in examples),
         arguments=arguments,
         flags=flags,
-        everywhere=tuple(flag for flag in EVERYWHERE if _long(flag) not in task.ignores),
+        everywhere=tuple(flag for flag in EVERYWHERE if _is_useful(flag, task)),
     )
+
+
+def _is_useful(flag: str, task: OpsTask) -> bool:
+    return _long(flag) not in task.ignores and (task.changes or flag not in FOR_CHANGES)
 
 
 def _in_order(context: ParserContext, task: OpsTask) -> list[Argument]:
