@@ -37,7 +37,7 @@ from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.schedule import ScheduleAnswer, schedule
 from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
 
-_AT = re.compile(r"(\d{4}-\d{2}-\d{2} )?([01]\d|2[0-3]):[0-5]\d", re.ASCII)
+_AT = re.compile(r"(\d{4}-\d{2}-\d{2} )?([01]?\d|2[0-3]):[0-5]\d", re.ASCII)
 READY_STATE = "READY TO REBOOT"
 REBOOTING_STATE, REBOOTED_STATE = "REBOOTING", "REBOOTED"
 # The service account cannot pause the host until after the boot.
@@ -149,6 +149,7 @@ def check_at(text: str) -> str:
     hint = "try 22:00 or '2026-12-01 22:00'"
     if not _AT.fullmatch(text):
         raise Refused(f"--at: {text!r} is not a time", hint=hint)
+    text = re.sub(r"(?<!\d)\d:", lambda found: f"0{found[0]}", text)
     if len(text) > 5:
         try:
             datetime.strptime(text, "%Y-%m-%d %H:%M")
