@@ -138,7 +138,8 @@ def test_scheduled_work_is_done_once_without_its_client(
         assert first.wait() == -signal.SIGKILL
     (entry,) = scheduled(inv)
     assert (entry["state"], entry["why"]) == ("scheduled", "night")
-    assert 0 < moment(entry["due_at"]) - time.time() <= 30
+    # The host rounds it up to a second.
+    assert 0 < moment(entry["due_at"]) - time.time() < 31
     assert host.serving
     record = over(host, entry["id"])
     assert record["outcome"] == "ready"
