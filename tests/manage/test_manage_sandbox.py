@@ -433,7 +433,7 @@ def test_ubuntus_parts_of_the_message_of_the_day_are_disabled(sh, ops):
 def test_a_bad_description_is_refused_without_a_connection(backends, ops):
     change(backends, files=[{"path": "/etc/x", "sorce": "x"}])
     done = good(ops("--connect-timeout", "1", "manage", "--plan"), 2)
-    assert "unknown key 'sorce'; did you mean 'source'" in done.stderr
+    assert "sorce: unknown key; did you mean 'source'" in done.stderr
     assert "no connection was made" in done.stderr
 
 
