@@ -9,8 +9,8 @@ import msgspec
 from opstasks.core.command import Command
 from opstasks.core.fields import Line, Text
 from opstasks.core.hints import one_word
-from opstasks.deploy.facts import ClosedFolder, GitLock
-from opstasks.deploy.problems import fault_hint, folder_hint, folder_text, lock_problem
+from opstasks.deploy.facts import GitLock
+from opstasks.deploy.problems import fault_hint, lock_problem
 from opstasks.deploy.source import CheckoutSource, foreign_problems
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
@@ -23,7 +23,6 @@ class PresentRequest(msgspec.Struct, frozen=True):
     lib_dir: str
     database: str
     home: str
-    state_dir: str
 
 
 class PresentCheckout(msgspec.Struct, frozen=True):
@@ -36,14 +35,10 @@ class PresentCheckout(msgspec.Struct, frozen=True):
 
 
 class PresentFacts(msgspec.Struct, frozen=True):
-    """The checkouts "code" and "lib"; what the account may not write of the database, or "".
-
-    `closed` are the folders of releases that it may not write.
-    """
+    """The checkouts "code" and "lib"; what the account may not write of the database, or ""."""
 
     checkouts: dict[Line, PresentCheckout]
     not_writable: Line = ""
-    closed: tuple[ClosedFolder, ...] = ()
 
 
 PRESENT = Program("opstasks.deploy.onhost.present", PresentRequest, PresentFacts)
@@ -51,8 +46,7 @@ PRESENT = Program("opstasks.deploy.onhost.present", PresentRequest, PresentFacts
 
 def present_command(spec: HostSpec) -> Command:
     """Read the facts; decode the result with `PRESENT`."""
-    paths = (spec.code_dir, spec.lib_dir, spec.database, spec.home, spec.state_dir)
-    return PRESENT.command(PresentRequest(*paths))
+    return PRESENT.command(PresentRequest(spec.code_dir, spec.lib_dir, spec.database, spec.home))
 
 
 def checkout_findings(
@@ -75,12 +69,3 @@ def rights_hint(spec: HostSpec) -> str:
     """How to give the database back to the service account."""
     place = one_word(spec.database)
     return f"as root: chown {one_word(spec.service_user)}: {place}* {one_word(spec.workdir)}"
-
-
-def folder_findings(spec: HostSpec, facts: PresentFacts) -> dict[str, str]:
-    """What the service account cannot write of its releases, and how to give it back."""
-    owner = spec.service_user
-    return {
-        folder_text(owner, folder): folder_hint(spec.name, spec.state_dir, owner, folder)
-        for folder in facts.closed
-    }

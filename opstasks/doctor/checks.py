@@ -319,10 +319,6 @@ def _present(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:
             yield DoctorFinding(f"git in {path}", False, text, hint)
         if not texts:
             yield DoctorFinding(f"git in {path}", True, "can read and change it")
-    for text, hint in present.folder_findings(spec, facts).items():
-        yield DoctorFinding("files of releases", False, text, hint)
-    if not facts.closed:
-        yield DoctorFinding("files of releases", True, "writable")
     closed = facts.not_writable
     yield DoctorFinding(
         "database rights", not closed, closed or "writable", present.rights_hint(spec)

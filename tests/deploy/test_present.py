@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from opstasks.core.result import Result
-from opstasks.deploy.facts import ClosedFolder
 from opstasks.deploy.fit import FIT, FitFacts
 from opstasks.deploy.onhost import fit, present
 from opstasks.deploy.present import (
@@ -16,7 +15,6 @@ from opstasks.deploy.present import (
     PresentCheckout,
     PresentFacts,
     checkout_findings,
-    folder_findings,
 )
 from opstasks.fleet.inventory import HostSpec
 from opstasks.onhost.checkout_source import foreign
@@ -69,7 +67,6 @@ def answer_of(checkout, tmp_path):
         "lib_dir": str(tmp_path / "none"),
         "database": str(tmp_path / "db.sqlite"),
         "home": str(tmp_path),
-        "state_dir": str(tmp_path / "opstasks"),
     }
     programs = ((PRESENT, present.main), (FIT, fit.main))
     texts = [json.dumps({"ok": main(request)}) for _, main in programs]
@@ -151,18 +148,6 @@ def test_a_link_in_a_checkout_is_not_followed(checkout, tmp_path):
     (checkout / "link").symlink_to(outside)
     assert foreign(str(checkout), str(tmp_path)) == []
     assert foreign(str(tmp_path / "none"), str(tmp_path)) == []
-
-
-def test_a_folder_of_releases_that_cannot_be_written_is_found(checkout, tmp_path):
-    state = tmp_path / "opstasks"
-    state.mkdir()
-    (state / "snapshots").write_text("")
-    (found,) = answer_of(checkout, tmp_path)[0].closed
-    assert found == ClosedFolder("snapshots", str(state / "snapshots"), "it is not a folder")
-    spec = HostSpec(name="tpp", home=str(tmp_path))
-    ((text, hint),) = folder_findings(spec, PresentFacts({}, closed=(found,))).items()
-    assert text == f"opensafely cannot write to {state}/snapshots: it is not a folder"
-    assert hint == f"look at it, then: mv {state}/snapshots {state}/snapshots.old"
 
 
 def test_a_database_is_writable_only_with_its_folder_and_side_files(tmp_path, monkeypatch):

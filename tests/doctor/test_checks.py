@@ -346,14 +346,6 @@ def test_a_record_that_cannot_be_read_is_found():
     assert check.hint.startswith(f"as root: chown -R opensafely: {SPEC.state_dir}")
 
 
-def test_a_folder_of_releases_that_cannot_be_written_is_found():
-    place = f"{SPEC.state_dir}/snapshots"
-    closed = [{"name": "snapshots", "place": place, "why": "it belongs to root"}]
-    (check,) = judged(present={"checkouts": {}, "closed": closed})
-    assert check.text == f"opensafely cannot write to {place}: it belongs to root"
-    assert check.hint.startswith(f"as root: chown -R opensafely: {SPEC.state_dir}")
-
-
 def test_releases_that_cannot_be_read_are_found():
     (check,) = judged(releases=[{"id": None}])
     assert check.name == "release"

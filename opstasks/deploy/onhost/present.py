@@ -5,7 +5,6 @@ nothing.
 """
 
 from opstasks.deploy.onhost.checkout_facts import present_facts
-from opstasks.deploy.onhost.record import closed_folders
 from opstasks.onhost.checkout_source import foreign
 from opstasks.onhost.database_rights import not_writable
 from opstasks.onhost.protocol import Answer, Request
@@ -19,6 +18,5 @@ def main(request: Request) -> Answer:
             name: {**present_facts(path), "foreign": foreign(path, request["home"])}
             for name, path in paths.items()
         },
-        "closed": closed_folders(request["state_dir"]),
         "not_writable": not_writable(request["database"]),
     }
