@@ -127,7 +127,7 @@ def endless(make, tmp_path, monkeypatch):
     """A change with a step whose process does not end; yields the host, and the process's id."""
     monkeypatch.setattr(leftover, "WAIT_S", 0.5)
     host, pid = make(), tmp_path / "pid"
-    script = f"kill -9 $PPID; echo $$ >{pid}; exec sleep 600"
+    script = f"echo $$ >{pid}; kill -9 $PPID; exec sleep 600"
 
     def begin():
         host.login.batch([cmd("sh", "-c", script).changing()])
