@@ -164,8 +164,9 @@ def apply(host: Host, plan: LockBreakPlan) -> LockBreakResult:
     if now.owner is None:
         return LockBreakResult(False)
     if not is_same_holder(plan.held, now):
+        who = "another run" if plan.held.processes else "a run whose processes were not seen"
         raise Refused(
-            f"another run has the lock now: {now.owner.describe()}",
+            f"{who} has the lock now: {now.owner.describe()}",
             host=host.name,
             hint="run it again to see who",
         )
