@@ -99,7 +99,7 @@ def _undo_words(found: ConfigPlan) -> Iterator[str]:
         if step.is_override and step.now.fingerprint is None
     ]
     if old:
-        yield f"config.set {' '.join(old)}"
+        yield f"config.set {' '.join(old)}{' --unknown' if found.unread else ''}"
 
 
 def done_text(steps: tuple[ConfigStep, ...]) -> str:

@@ -62,13 +62,15 @@ class ConfigPlan:
     """What a change does to one host; `stamp` identifies the local file that it was made from.
 
     It can be shown, because it contains no secret values. `local_changed_at` is when the local file
-    was last written, in seconds since the epoch (0 if it is unknown).
+    was last written, in seconds since the epoch (0 if it is unknown). `unread`: job-runner does
+    not read one of the keys.
     """
 
     steps: tuple[ConfigStep, ...] = ()
     stamp: str = ""
     notes: tuple[str, ...] = ()
     local_changed_at: float = 0.0
+    unread: bool = False
 
     @property
     def changed(self) -> bool:
@@ -83,8 +85,9 @@ def make_plan(
 
     Raises Refused for a key that job-runner does not read, unless `unknown`.
     """
-    for key, value in wanted.items():
-        if value is not None and not unknown and not is_known(key, found, described):
+    unread = [key for key in wanted if not is_known(key, found, described)]
+    for key in unread:
+        if wanted[key] is not None and not unknown:
             raise Refused(
                 f"job-runner does not read {key}{suggestion(key, found, described)}",
                 hint="add --unknown to set it anyway",
@@ -97,6 +100,7 @@ def make_plan(
         stamp=found.files[-1].stamp,
         notes=notes(found, wanted),
         local_changed_at=found.files[-1].changed_at,
+        unread=bool(unread),
     )
 
 

@@ -136,6 +136,12 @@ def test_a_change_is_undone_by_one_command_for_hosts_with_the_same_one():
     ]
 
 
+def test_the_undo_of_a_key_that_is_not_read_sets_it_again():
+    step = ConfigStep("FOO", ConfigValue(True, "bar"), None, LOCAL)
+    (undo,) = change_screen.undo({"a": ConfigPlan((step,), unread=True)})
+    assert undo == "inv -H a config.set FOO=bar --unknown"
+
+
 def test_a_secret_that_is_replaced_has_no_undo():
     secret = ConfigValue(True, "", "1f00a2b3")
     plan = ConfigPlan((ConfigStep("T", secret, ConfigValue(True, "", "ffff0000"), LOCAL),))
