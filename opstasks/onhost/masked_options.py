@@ -7,6 +7,7 @@ from opstasks.onhost.open_signs import OpenSigns, word_end
 from opstasks.onhost.secret_names import MASK, is_telling
 
 _WORD = re.compile(r"\S+")
+_OPTION = re.compile(r"--?\w[\w.:-]*")
 # What may stand before and after an option in other text.
 _OPENS, _CLOSES = "\"'`([{,", "\"'`)]},"
 # Options of usual programs that take a password, or a user with a password.
@@ -132,7 +133,7 @@ def _glued_place(word: str, client: str) -> int:
 
 def _separate_place(before: str, word: str, client: str) -> int:
     """Where a secret begins in the word after an option; -1 for none."""
-    if not before.startswith("-") or "=" in before:
+    if not _OPTION.fullmatch(before):
         return -1
     is_optional = client in ("", "mysql", "mariadb") or before != _OPTION_OF[client]
     if word.startswith("--" if before.startswith("--") else "-") and is_optional:

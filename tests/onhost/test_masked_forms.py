@@ -119,14 +119,8 @@ def test_an_argument_with_a_secret_is_masked_to_its_end(option, value, indent):
 
 @given(NAMES, SECRET_LINES)
 def test_a_value_in_xml_is_masked_to_its_end(name, value):
-    for text in (
-        f"<x><{name}>{escape(value)}</{name}></x>",
-        f'<{name} kind="a">\n  {escape(value)}\n</{name}>',
-    ):
-        assert S not in masked(f"{BEFORE}\n{text}\n{AFTER}")
-        # Whether an apostrophe is one of a shell is not known: more may be hidden.
-        if "'" not in value and '"' not in value:
-            hidden(text)
+    hidden(f"<x><{name}>{escape(value)}</{name}></x>")
+    hidden(f'<{name} kind="a">\n  {escape(value)}\n</{name}>')
 
 
 @given(st.lists(st.sampled_from([S, f"x{S}", "a", "'", '"', "AbC+/="]), min_size=1, max_size=5))
