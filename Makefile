@@ -41,7 +41,7 @@ types: setup
 
 unit: setup
 	@scripts/terminals
-	$(BIN)/pytest --numprocesses 2 -m "not sandbox and not story"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not sandbox and not story"
 
 # Compares opstasks with other tools, which get their own environment: about 20 minutes.
 # ROWS="list jobs" measures only these rows.
