@@ -12,7 +12,7 @@ from invoke import Argument, Collection, ParserContext
 from opstasks.cli.argv import TaskShape
 from opstasks.cli.old_names import OLD_NAMES
 from opstasks.cli.options import CORE_FLAGS, CORE_HELP
-from opstasks.cli.task import MOMENT, SPAN, Flag, OpsTask
+from opstasks.cli.task import MOMENT, SPAN, OpsTask
 from opstasks.cli.values import Choice, Moment, Number, Span, SpanText, ValueForm
 
 
@@ -98,7 +98,7 @@ def task_shape(context: ParserContext, task: OpsTask) -> TaskShape:
     for arg in context.args.values():
         spelled = list(_spelled(arg))
         flags.update(dict.fromkeys(spelled, arg.takes_value))
-        if other := about(arg, task).needs:
+        if other := task.flag(arg.names[0]).needs:
             only_with.update(dict.fromkeys(spelled, f"--{other}"))
         once.update(dict.fromkeys(spelled if _is_once(arg) else (), spelled[0]))
         if form := form_of(arg, task):
@@ -116,14 +116,9 @@ def task_shape(context: ParserContext, task: OpsTask) -> TaskShape:
     )
 
 
-def about(arg: Argument, task: OpsTask) -> Flag:
-    """What a task says about one of its flags."""
-    return task.about.get(arg.names[0], Flag(""))
-
-
 def form_of(arg: Argument, task: OpsTask) -> ValueForm | None:
     """What the value of a flag must be; None for any text."""
-    about = task.about.get(arg.names[0], Flag(""))
+    about = task.flag(arg.names[0])
     if arg.kind in (int, float):
         kind = Span if about.value == SPAN else Number
         return kind(arg.kind, about.least)

@@ -114,8 +114,7 @@ def _usage(name: str, task: OpsTask, words: Sequence[str], *, has_flags: bool) -
 def _argument(arg: Argument, task: OpsTask) -> HelpRow:
     value = value_name(arg, task)
     word = f"{value}..." if arg.kind is list else value
-    about = task.about.get(arg.names[0])
-    is_needed = arg.positional or (about and about.required)
+    is_needed = arg.positional or task.flag(arg.names[0]).required
     return HelpRow(word if is_needed else f"[{word}]", arg.help or "")
 
 
@@ -129,14 +128,12 @@ def _flag(arg: Argument, task: OpsTask) -> HelpRow:
 
 def value_name(arg: Argument, task: OpsTask) -> str:
     """The name of a value in help texts: as declared, or the last part of the flag's name."""
-    about = task.about.get(arg.names[0])
-    return (about and about.value) or str(arg.names[0]).rpartition("-")[2].upper()
+    return task.flag(arg.names[0]).value or str(arg.names[0]).rpartition("-")[2].upper()
 
 
 def _default(arg: Argument, task: OpsTask) -> str:
-    about = task.about.get(arg.names[0])
-    if about and about.default:
-        return about.default
+    if default := task.flag(arg.names[0]).default:
+        return default
     if arg.kind not in (int, float, str) or arg.default is None:
         return ""
     is_seconds = arg.kind is not str and value_name(arg, task) == SPAN

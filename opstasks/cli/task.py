@@ -87,6 +87,10 @@ class OpsTask(invoke.Task[Any]):
         _, *parameters = inspect.signature(self.body).parameters
         return {_dashed(name) for name in parameters}
 
+    def flag(self, name: str) -> Flag:
+        """What the task says about one of its flags, by its name without dashes."""
+        return self.about.get(name, Flag(""))
+
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """What Invoke's parser gets; it knows no help text that is not a plain string."""
         opts: dict[str, Any] = super().arg_opts(name, default, taken_names)

@@ -97,7 +97,7 @@ def test_a_service_that_somebody_starts_is_up_after_going_back(release, stopped)
     assert read_record(release)["was_active"] is True
 
 
-def test_a_service_that_somebody_starts_before_anything_stopped_it_is_left_alone(release, stopped):
+def test_a_service_that_somebody_starts_before_its_stop_is_left_alone(release, stopped):
     record(release, release["id"], outcome="", step="begun", was_active=False)
     stopped.state = UP
     assert do("roll_back", {**release, "reason": "x"})["notes"] == []
