@@ -14,11 +14,10 @@ from opstasks.onhost.secret_names import MASK, is_telling
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 # What is between a name and its value, also in JSON, in an index and in a URL.
 _SETS = re.compile(rf"({QUOTE}\]?)?[ \t]*(=>|:=|[=:]|%3[ADad])[ \t]*")
-# A name and its value as two strings: ("name", "value"); the value is no option.
-_PAIR = re.compile(
-    rf"{QUOTE}[ \t]*,[ \t]*(?!{QUOTE}-(?:-[a-z]|[A-Za-z]{QUOTE}))"
-    rf"(?=[A-Za-z]{{0,2}}{QUOTE}|[(\[{{]|\r?$)"
-)
+# A name and its value as two strings: ("name", "value").
+_PAIR = re.compile(rf"{QUOTE}[ \t]*,[ \t]*(?=[A-Za-z]{{0,2}}{QUOTE}|[(\[{{]|\r?$)")
+# An option in a list of words; a password that begins so has other characters too.
+_OPTION = re.compile(rf"{QUOTE}-(?:-[a-z][A-Za-z-]*(?:{QUOTE}|=)|[A-Za-z]{QUOTE})")
 # SQL, and calls of functions: PASSWORD 'x', PASSWORD('x').
 _SAYS = re.compile(rf"(?:[ \t]+|[ \t]*\([ \t]*)[A-Za-z]?(?={QUOTE})")
 _SAYING = ("password", "passwd", "passphrase")
@@ -26,7 +25,7 @@ _IDENTIFIED = re.compile(r"(?i)\bidentified[ \t]+by[ \t]+(?=[\"'])")
 _QUOTES = ("'", '"', "`")
 _TAG_BEGINS = re.compile(r"<(?:[\w.-]{1,30}:)?$")
 _TAG = re.compile(r"[^<>]{0,200}>")
-_HEREDOC = re.compile(r"(?:^|[ \t(=])<<-?[\"']?([A-Za-z_]\w*)[\"']?(?=[ \t|>&;)]|$)")
+_HEREDOC = re.compile(r"(?:^|[ \t(=])<<-?([\"']?)([A-Za-z_]\w*)\1(?=[ \t|>&;)]|$)")
 _NOTHING = re.compile(r"\s*$")
 _KEY_BEGINS = re.compile(r"-{4,5} ?BEGIN ")
 _KEY_ENDS = re.compile(r"-{4,5} ?END ")
@@ -110,7 +109,7 @@ def _first(line: str) -> int:
 def here_word(line: str, place: int) -> str:
     """The word that ends a here-document which begins in a line; "" for none."""
     found = _HEREDOC.search(line, place)
-    return found[1] if found else ""
+    return found[2] if found else ""
 
 
 def without_blocks(line: str, hidden: Hidden) -> str:
@@ -130,7 +129,7 @@ def without_blocks(line: str, hidden: Hidden) -> str:
 def _without_next(line: str, hidden: Hidden) -> str:
     """A line without the value that it begins with; a bracket that closes or an option is none."""
     start = _first(line)
-    if line.lstrip(" \t\"'\\")[:1] in ("-", ")", "]", "}"):
+    if line[start : start + 1] in ("-", ")", "]", "}") or _OPTION.match(line, start):
         return line
     end, _ = _string_end(line, start, hidden)
     return f"{line[:start]}{MASK}{line[end:]}"
@@ -188,7 +187,8 @@ def _value(line: str, name: "re.Match[str]", *, is_xml: bool) -> tuple[int, "_En
         if sets[1] and not sets[1].endswith("]"):
             return sets.end(), _string_end
         return sets.end(), _word_end if sets[2] == "=" else _line_end
-    if pair := _PAIR.match(line, end):
+    pair = _PAIR.match(line, end)
+    if pair and not _OPTION.match(line, pair.end()):
         return pair.end(), _pair_end
     if name[0].lower().endswith(_SAYING) and name[0][0] != "-" and (says := _SAYS.match(line, end)):
         return says.end(), _string_end
@@ -205,6 +205,8 @@ def _string_end(line: str, start: int, hidden: Hidden) -> tuple[int, int]:
     inside = hidden.signs.begin(line, start)
     if inside >= 0:
         end = hidden.signs.end(line, inside)
+        if end < 0 or "''" in line[start:end]:
+            hidden.indent = _indent(line)  # deeper lines: a value of YAML may go on in them
         return (end, end) if end >= 0 else (len(line), len(line))
     hidden.next = _NOTHING.match(line, start) is not None
     hidden.indent = _indent(line)

@@ -7,10 +7,16 @@ import re
 
 # A quote, also one inside a quoted text (with backslashes), in HTML or in a URL.
 QUOTE = r"(?:\\*[\"'`]|&quot;|&#3[49];|%2[27])"
-_BEGINS = re.compile(rf"\\*(?:\"\"\"|''')|{QUOTE}|[$<]?[(\[{{]")
+_LONG = ('"""', "'''")
+# So many characters are read to see what a doubtful quote is: the time stays linear.
+_FAR = 1000
+_BEGINS = re.compile(rf"\\*(?:\"\"\"|''')|{QUOTE}|[$<]\(|\${{|[(\[{{]")
 _SIGN = re.compile(rf"(?<!\\){QUOTE}|[(\[{{)\]}}]")
 # What may follow a value.
 _AFTER = re.compile(r"[ \t]*(?:\\+[nrt][ \t]*)*(?:[,}\])]|\r?$)")
+# What may follow a value of Python in a line that begins with its name.
+_LAST = re.compile(r"[ \t]*[,}\])]*[ \t]*\r?$")
+_OPENS = re.compile(r"[(\[{]")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 # In a word of a shell: what it may contain, and the blank that ends it.
 _IN_WORD = re.compile(r"\\.|\$?[\"'`]|[$<]\(|\$\{|[ \t]")
@@ -50,10 +56,13 @@ class OpenSigns:
         """The place after the last sign is closed; -1 if something is open when the line ends."""
         while True:
             if self.quote:
-                place = self._closed(line, place)
+                sign, place = self.quote, self._closed(line, place)
                 if place < 0:
                     return -1
                 self.quote = ""
+                if sign in _LONG and line.startswith(sign[0], place):
+                    place = self.begin(line, place)  # the next string, or YAML's doubled quotes
+                    continue
             if not self.brackets:
                 return place
             found = _SIGN.search(line, place)
@@ -76,9 +85,24 @@ class OpenSigns:
         # A repr doubles backslashes, but not the quotes after them.
         return slashes == 0 or bool(level) or _AFTER.match(line, place) is not None
 
+    def _is_doubled(self, line: str, start: int, place: int) -> bool:
+        r"""Whether the quote after ``\'`` is the second of YAML's ``''``, and not an end.
+
+        `start`: where the value begins; 0 if it does so in an earlier line. A string of Python is
+        whole in one line; a comma or a bracket follows, and then the end or whole strings.
+        """
+        is_yaml = not (self.level or self.brackets or self.is_shell)
+        if not is_yaml or not line.startswith("'", place):
+            return False
+        rest = line[place + 1 : place + 1 + _FAR]
+        if start == 0 or len(rest) == _FAR or rest.count("'") % 2:
+            return True
+        is_flow = _OPENS.search(line, max(0, start - _FAR), start)
+        return not (_AFTER if is_flow else _LAST).match(rest)
+
     def _closed(self, line: str, place: int) -> int:
         """The place after the closing quote; -1 if it is not in this line."""
-        sign = self.quote
+        sign, start = self.quote, place
         while True:
             at = line.find(sign, place)
             if at < 0 or len(sign) > 1:
@@ -86,6 +110,7 @@ class OpenSigns:
             slashes = at - len(line[place:at].rstrip("\\")) - place
             place = at + 1
             if not self.is_raw and not self._is_closing(slashes, line, place):
+                place += self._is_doubled(line, start, place)
                 continue
             if self.level == 0 and line.startswith(sign, place):
                 place += 1  # a doubled quote is a part of the value

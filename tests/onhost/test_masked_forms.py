@@ -4,20 +4,18 @@ The usual programs make the forms: `json`, `repr`, `shlex`, `yaml`.
 """
 
 import json
-import os
 import shlex
 from xml.sax.saxutils import escape
 
 import pytest
 import yaml
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from opstasks.core.result import Result
 from opstasks.onhost.masking import MASK, masked, masked_words
 
 S = "opensesame7"
-EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
 NAMES = st.sampled_from(
     [
         *("password", "DB_PASSWORD", "token", "client_secret", "api-key", "auth", "BASIC_AUTH"),
@@ -41,6 +39,7 @@ VALUES = st.recursive(
     max_leaves=4,
 )
 INDENTS = st.sampled_from([None, 0, 1, 4])
+DOUBTFUL = ("'''", "\\'", '\\"', "\\`", "$(", "${", "<(")
 BEFORE, AFTER = "first: seen1", "LAST=seen2"
 
 
@@ -49,11 +48,11 @@ def hidden(text):
     shown = masked(f"{BEFORE}\n{text}\n{AFTER}")
     assert S not in shown, text
     lines = shown.split("\n")
-    assert (lines[0], lines[-1]) == (BEFORE, AFTER), (text, shown)
+    assert lines[0] == BEFORE, (text, shown)
+    assert lines[-1] == AFTER or "<<" in text, (text, shown)  # perhaps a here-document
     return shown
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
 @given(NAMES, VALUES, INDENTS, st.integers(0, 2))
 def test_a_value_in_json_is_masked_to_its_end(name, value, indent, depth):
     text = json.dumps({"x": 1, name: value, "y": "seen3"}, indent=indent)
@@ -62,16 +61,15 @@ def test_a_value_in_json_is_masked_to_its_end(name, value, indent, depth):
     assert "seen3" in hidden(text)
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
 @given(NAMES, VALUES)
 def test_a_value_in_a_repr_is_masked_to_its_end(name, value):
     assert "seen3" in hidden(repr({"x": 1, name: value, "y": "seen3"}))
     hidden(repr((name, value)))
+    hidden(json.dumps([name, str(value)], indent=1))
     # Whether this is Python or a shell is not known: more may be hidden.
     assert S not in masked(f"f({name}={value!r}, y=1)")
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
 @given(NAMES, SECRET_LINES, st.sampled_from(["", "export ", "  ", "X=1 ", "# "]))
 def test_a_value_of_a_shell_is_masked_to_its_end(name, value, lead):
     double = "".join(f"\\{c}" if c in '"\\$`' else c for c in value)
@@ -83,7 +81,6 @@ def test_a_value_of_a_shell_is_masked_to_its_end(name, value, lead):
         assert S not in masked(f"{lead}{name}=({quoted}\n{quoted})")
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
 @given(NAMES, VALUES, st.sampled_from([None, "'", '"', "|", ">"]), st.sampled_from([20, 80]))
 def test_a_value_in_yaml_is_masked_to_its_end(name, value, style, width):
     text = yaml.safe_dump(
@@ -91,10 +88,11 @@ def test_a_value_in_yaml_is_masked_to_its_end(name, value, style, width):
     )
     shown = masked(f"{text}\n{AFTER}")
     assert S not in shown, text
-    assert shown.endswith(AFTER) or "'''" in text, shown  # perhaps a long string of Python
+    # Perhaps a long string of Python, a quote in a quoted text, or a shell's: more may be hidden.
+    is_clear = not any(sign in text for sign in DOUBTFUL)
+    assert not is_clear or shown.endswith(AFTER), shown
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.sampled_from(["--password", "--token", "--auth", "--api-key"]), SECRET_LINES, INDENTS)
 def test_an_argument_with_a_secret_is_masked_to_its_end(option, value, indent):
     assume(not value.startswith("--"))  # the next option
