@@ -63,9 +63,10 @@ canary: setup
 faults: setup
 	@$(BIN)/python -m tests.faults
 
-# 10,000 generated answers and texts for each reader and parser, and the time that large ones take.
-# The coverage-guided fuzzer is installed into .fuzz (scripts/fuzz). CPU time: 30 minutes for the
-# readers, 2 for the parsers, 2 guided by coverage, and at least 5 for the large texts.
+# 10,000 generated answers and texts for each reader and parser, the time that large ones take, and
+# new examples for every other test of a property. The coverage-guided fuzzer is installed into .fuzz
+# (scripts/fuzz). CPU time: 30 minutes for the readers, 2 for the parsers, 9 for the other tests,
+# 2 guided by coverage, and at least 5 for the large texts.
 fuzz: setup
 	@scripts/fuzz $(EXAMPLES)
 

@@ -15,7 +15,7 @@ FROM_ONE_SEED = 10
 PHASES = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)]
 settings.register_profile(
     "fuzz",
-    deadline=None,
+    settings.get_profile("opstasks" if EXAMPLES == FEW else "new_examples"),
     max_examples=math.ceil(EXAMPLES / FROM_ONE_SEED),
     phases=PHASES,
     suppress_health_check=list(HealthCheck),
