@@ -5,6 +5,7 @@ The caller has the host's lock, so nobody else makes a copy in the same folder.
 
 import contextlib
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from opstasks.onhost.database_errors import explain
 from opstasks.onhost.database_values import open_read_only
 from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.run_ids import RUN_ID
 
 # SQLITE_BUSY and SQLITE_LOCKED, which Python 3.10 does not name.
 LOCKED = (5, 6)
-# A copy is in these files until it is complete.
-PARTIAL = ("*.new", "*.new-journal", "*.new-wal", "*.new-shm")
+# The file of a copy that is not complete, and sqlite's files beside it.
+_SUFFIXES = ("", "-journal", "-wal", "-shm")
+# Such files of other runs, and of records; more letters after the id are the boot's. Files with
+# other names are a person's.
+_PARTIAL = re.compile(rf"{RUN_ID}b*(?:\.failed)?(?:\.sqlite|\.json)?\.new(?:-journal|-wal|-shm)?")
 
 
 class CopyFailure(HostFailure):
@@ -28,6 +33,7 @@ def copy_database(source: Path, target: Path) -> None:
     new = target.with_name(target.name + ".new")
     try:
         target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        _clear(new)
         clear_partial(target.parent)
         verdict = _write_copy(source, new)
         if verdict != "ok":
@@ -41,6 +47,7 @@ def copy_database(source: Path, target: Path) -> None:
         raise CopyFailure(f"cannot copy the database to {target}: {explained(error)}") from error
     finally:
         with contextlib.suppress(OSError):
+            _clear(new)
             clear_partial(target.parent)
 
 
@@ -67,7 +74,12 @@ def _refuse_locked(code: int, remaining: int, total: int) -> None:
         raise sqlite3.OperationalError("database is locked")
 
 
+def _clear(new: Path) -> None:
+    for suffix in _SUFFIXES:
+        Path(f"{new}{suffix}").unlink(missing_ok=True)
+
+
 def clear_partial(folder: Path) -> None:
     """Remove what a full disk, or a process that was killed, left of a file. Raises OSError."""
-    for path in [path for pattern in PARTIAL for path in folder.glob(pattern)]:
+    for path in [path for path in folder.glob("*") if _PARTIAL.fullmatch(path.name)]:
         path.unlink(missing_ok=True)

@@ -208,13 +208,12 @@ def test_old_snapshots_are_pruned_to_the_newest_five(managed, look, inv, at_old_
     host = look("sandbox-1")
     host.sh(f"install -d -o opensafely -g opensafely {STATE}/snapshots")
     for number in range(1, 8):
-        host.sh(
-            f"install -o opensafely /dev/null {STATE}/snapshots/2020010{number}T000000-x.sqlite"
-        )
+        name = f"2020010{number}T000000-abcdef.sqlite"
+        host.sh(f"install -o opensafely /dev/null {STATE}/snapshots/{name}")
     good(inv("-H", "sandbox-1", "deploy", "--watch", "2", "--yes"))
     left = host.sh(f"ls {STATE}/snapshots").split()
     # Those of other releases are counted separately: five of them, and the new one.
-    assert left[0] == "20200103T000000-x.sqlite"
+    assert left[0] == "20200103T000000-abcdef.sqlite"
     assert len(left) == 6
 
 

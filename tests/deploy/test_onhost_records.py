@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 
@@ -28,11 +29,24 @@ def snapshots(release_spec, *names):
 
 
 def test_the_newest_snapshots_are_kept_with_their_failed_databases(release_spec):
-    folder = snapshots(
-        release_spec, "1.sqlite", "1.failed.sqlite", "2.sqlite", "3.sqlite", "3.failed.sqlite"
-    )
-    assert prune(release_spec) == ["1"]
-    assert sorted(p.name for p in folder.iterdir()) == ["2.sqlite", "3.failed.sqlite", "3.sqlite"]
+    one, two, three = (f"2024010{number}T000000-abcdef" for number in (1, 2, 3))
+    kept = [f"{two}.sqlite", f"{three}.failed.sqlite", f"{three}.sqlite", f"{three}.sqlite-wal"]
+    files = (f"{one}.sqlite", f"{one}.failed.sqlite", f"{one}.sqlite-shm", *kept)
+    folder = snapshots(release_spec, *files)
+    assert prune(release_spec) == [one]
+    assert sorted(path.name for path in folder.iterdir()) == kept
+
+
+def test_files_of_people_beside_the_snapshots_stay(release_spec):
+    record(release_spec, "a*", outcome="rolled back", started=1)
+    names = ("before upgrade.sqlite", "x.sqlite", "abc.sqlite", "notes.sqlite.txt", "*.sqlite")
+    folder = snapshots(release_spec, "a*.sqlite", *names)
+    for number in range(3):
+        id = f"2024010{number}T000000-abcdef"
+        record(release_spec, id, outcome="rolled back", started=10 + number)
+        (folder / f"{id}.sqlite").write_text("")
+    assert prune(release_spec) == ["20240100T000000-abcdef", "a*"]
+    assert {*names} < {path.name for path in folder.iterdir()}
 
 
 def test_failed_attempts_do_not_remove_what_a_rollback_needs(release_spec):
@@ -49,6 +63,18 @@ def test_age_is_by_the_clock_of_the_host(release_spec):
     for started, id in enumerate(("2099", "2024", "2025")):
         record(release_spec, id, outcome="deployed", started=started)
     assert prune(release_spec) == ["2099"]
+
+
+def test_copies_from_before_the_clock_was_set_back_are_the_old_ones(release_spec):
+    future = time.time() + 10**6
+    ids = [f"2024010{number}T000000-abcdef" for number in range(6)]
+    folder = snapshots(release_spec, *(f"{id}.sqlite" for id in ids))
+    for number, id in enumerate(ids[:4]):
+        record(release_spec, id, outcome="deployed", started=future + number)
+    for number, id in enumerate(ids[4:]):
+        record(release_spec, id, outcome="deployed", started=100 + number)
+    assert sorted(prune(release_spec)) == ids[:4]
+    assert sorted(path.name for path in folder.iterdir()) == [f"{id}.sqlite" for id in ids[4:]]
 
 
 def test_snapshots_of_this_and_unfinished_releases_are_kept(release_spec):
@@ -169,7 +195,8 @@ def test_nothing_starts_beside_a_record_that_cannot_be_read(fake_host):
 
 
 def test_the_snapshot_of_a_record_that_cannot_be_read_is_kept(release_spec):
-    folder = snapshots(release_spec, "bad.sqlite", "a.sqlite", "b.sqlite", "c.sqlite")
+    later = ("20240101T000000-abcdef.sqlite", "20240102T000000-abcdef.sqlite")
+    folder = snapshots(release_spec, "bad.sqlite", "a.sqlite", *later)
     record_path({**release_spec, "id": "bad"}).parent.mkdir(parents=True)
     record_path({**release_spec, "id": "bad"}).write_text("")
     record(release_spec, "a", outcome="rolled back", started="yesterday")

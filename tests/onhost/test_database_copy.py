@@ -18,7 +18,12 @@ from opstasks.onhost.database_copy import copy_database
 from opstasks.onhost.database_errors import explain, is_damaged, is_locked
 from opstasks.onhost.protocol import HostFailure
 
-LEFT = ("20240101.sqlite.new", "20240101.sqlite.new-journal", "old.new")
+ID = "20240102T000000-abcdef"
+RUN = "20240101T000000-abcdef"
+LEFT = (
+    *(f"{RUN}.sqlite.new", f"{RUN}.sqlite.new-journal", f"{RUN}bb.sqlite.new-wal"),
+    *(f"{RUN}.failed.sqlite.new-shm", f"{RUN}.json.new", f"{ID}.sqlite.new"),
+)
 
 
 @pytest.fixture
@@ -61,13 +66,13 @@ def full(monkeypatch):
 
 
 def deploy_copy(source, folder):
-    copy_database(source, folder / "x.sqlite")
+    copy_database(source, folder / f"{ID}.sqlite")
 
 
 def reboot_copy(source, folder):
     blank = dict.fromkeys(Site.__dataclass_fields__, "")
     site = Site(**{**blank, "database": str(source), "state_dir": str(folder.parent)})
-    reboots.snapshot(site, "x")
+    reboots.snapshot(site, ID)
 
 
 COPIES = pytest.mark.parametrize("copy", [deploy_copy, reboot_copy])
@@ -81,23 +86,34 @@ def as_ourselves(monkeypatch):
 @COPIES
 def test_a_full_disk_leaves_no_part_of_a_copy(source, tmp_path, full, copy):
     folder = left_behind(tmp_path / "state" / "reboots")
-    with pytest.raises(HostFailure, match=r"database to .*/x.sqlite: the disk is full"):
+    with pytest.raises(HostFailure, match=rf"database to .*/{ID}.sqlite: the disk is full"):
         copy(source, folder)
     assert list(folder.iterdir()) == []
+
+
+@COPIES
+def test_a_copy_leaves_what_people_put_beside_it(source, tmp_path, copy):
+    folder = tmp_path / "state" / "reboots"
+    folder.mkdir(parents=True)
+    names = {"notes.new", "db.sqlite.new", f"{RUN}.txt.new", f"my {RUN}.sqlite.new"}
+    for name in names:
+        (folder / name).write_text("of a person")
+    copy(source, folder)
+    assert {path.name for path in folder.iterdir()} == {*names, f"{ID}.sqlite"}
 
 
 @COPIES
 def test_a_copy_removes_what_a_killed_one_left(source, tmp_path, copy):
     folder = left_behind(tmp_path / "state" / "reboots")
     copy(source, folder)
-    assert [path.name for path in folder.iterdir()] == ["x.sqlite"]
+    assert [path.name for path in folder.iterdir()] == [f"{ID}.sqlite"]
 
 
 def test_the_end_of_a_release_removes_what_killed_ones_left(tmp_path):
     state = tmp_path / "state"
     for folder in ("snapshots", "releases"):
         left_behind(state / folder)
-    for name in ("workdir/.restore-abc", "state/staging-abc"):
+    for name in ("workdir/.restore-abcdefgh", "state/staging-abcdefgh"):
         (tmp_path / name).mkdir(parents=True)
     spec = {
         "id": "r",
@@ -108,7 +124,7 @@ def test_the_end_of_a_release_removes_what_killed_ones_left(tmp_path):
     snapshots.prune(spec)
     # Another person may be inspecting the host just now.
     found = {path.name for path in tmp_path.rglob("*")}
-    assert found == {"state", "snapshots", "releases", "workdir", "staging-abc"}
+    assert found == {"state", "snapshots", "releases", "workdir", "staging-abcdefgh"}
 
 
 @pytest.mark.parametrize(

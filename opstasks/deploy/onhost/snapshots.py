@@ -1,12 +1,19 @@
 """Runs on the host: remove old snapshots, and what was left of copies that did not end."""
 
+import re
 import shutil
 import time
+from collections.abc import Container, Sequence
 from pathlib import Path
 
-from opstasks.deploy.onhost.record import ALL, ReleaseSpec, read_all
+from opstasks.deploy.onhost.record import ALL, Record, ReleaseSpec, read_all
 from opstasks.deploy.onhost.releases import moment
 from opstasks.onhost.database_copy import clear_partial
+from opstasks.onhost.run_ids import RUN_ID
+
+_ID = re.compile(RUN_ID)
+# A copy from before a release, or of the database of a failed one; sqlite's files beside it.
+_FILE = re.compile(r"(.+?)(?:\.failed)?\.sqlite(?:-wal|-shm|-journal)?")
 
 
 def prune(spec: ReleaseSpec) -> list[str]:
@@ -15,29 +22,44 @@ def prune(spec: ReleaseSpec) -> list[str]:
     They are counted separately: failed attempts must not displace what a rollback needs. Those of
     releases that are, or may be, unfinished are kept. Raises OSError.
     """
-    folder = Path(spec["state_dir"], "snapshots")
     clear_leftovers(spec)
     known, unread = read_all(spec["state_dir"])
-    needed = {spec["id"], *unread, *(id for id in known if not known[id].get("outcome"))}
     if ALL in unread:
         return []
-    ages: dict[str, float] = {}
-    for path in folder.glob("*.sqlite*"):
-        release = path.name.split(".")[0]
-        ages[release] = moment(known.get(release, {}).get("started")) or path.stat().st_mtime
+    needed = {spec["id"], *unread, *(id for id in known if not known[id].get("outcome"))}
+    copies = _copies(Path(spec["state_dir"], "snapshots"), {*known, *unread})
+    ages = {id: _age(known.get(id, {}), files) for id, files in copies.items()}
     old = []
     for deployed in (True, False):
-        group = [r for r in ages if (known.get(r, {}).get("outcome") == "deployed") == deployed]
-        group.sort(key=lambda release: ages[release], reverse=True)
-        old += [release for release in group[spec["keep_snapshots"] :] if release not in needed]
-    for release in old:
-        for path in folder.glob(release + ".*"):
-            path.unlink()
+        group = [id for id in ages if (known.get(id, {}).get("outcome") == "deployed") == deployed]
+        group.sort(key=lambda id: ages[id], reverse=True)
+        old += [id for id in group[spec["keep_snapshots"] :] if id not in needed]
+    for path in [path for id in old for path in copies[id]]:
+        path.unlink(missing_ok=True)
     return old
 
 
-# Folders of a restore, and of an inspection.
-RESTORES, STAGINGS = ".restore-*", "staging-*"
+def _copies(folder: Path, known: Container[str]) -> dict[str, list[Path]]:
+    """The files of each release; those with other names are a person's."""
+    found: dict[str, list[Path]] = {}
+    for path in folder.glob("*.sqlite*"):
+        file = _FILE.fullmatch(path.name)
+        if file and (file[1] in known or _ID.fullmatch(file[1])):
+            found.setdefault(file[1], []).append(path)
+    return found
+
+
+def _age(record: Record, files: Sequence[Path]) -> tuple[bool, float]:
+    """When a release began, for sorting, by the host's clock.
+
+    What is from the future counts as old: the clock was set back since then.
+    """
+    at = moment(record.get("started")) or max(path.lstat().st_mtime for path in files)
+    return at <= time.time(), at
+
+
+# Folders of a restore, and of an inspection, as Python names them.
+RESTORES, STAGINGS = ".restore-????????", "staging-????????"
 # Others may inspect the host at the same time, without the lock; an inspection takes minutes.
 STAGING_AGE_S = 3600
 

@@ -14,6 +14,7 @@ from typing import Any
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.limits import check, is_within
 from opstasks.onhost.protocol import HostRefusal
+from opstasks.onhost.run_ids import RUN_ID
 from opstasks.onhost.script import one_line
 
 PREPARE, UNPAUSE = "prepare-reboot", "unpause"
@@ -36,7 +37,7 @@ BOOT_ID = "boot"
 NO_DATABASE = "the database does not exist"
 
 # An id is the id of a run; the boot adds a "b" when it schedules the work again.
-ID = re.compile(rf"(?:{BOOT_ID}|[0-9]{{8}}T[0-9]{{6}}-[0-9a-f]{{6}})b{{0,20}}")
+ID = re.compile(rf"(?:{BOOT_ID}|{RUN_ID})b{{0,20}}")
 
 
 @dataclass(frozen=True)
