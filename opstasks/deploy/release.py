@@ -18,11 +18,11 @@ from opstasks.core.fields import Count, Line, Moment
 from opstasks.core.formats import minute_text
 from opstasks.core.hints import one_word
 from opstasks.core.result import Result
-from opstasks.deploy.onhost.record import DAMAGED, record_text
 from opstasks.fleet.host import Shell
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.onhost.folder_rights import NO_FOLDER, READ_ONLY
+from opstasks.onhost.release_records import DAMAGED, record_text
 
 # More than people read; an unfinished release is listed however old it is.
 MOST_RELEASES = 200

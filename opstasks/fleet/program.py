@@ -43,7 +43,8 @@ AGAIN = "run the same command again: it inspects the host first and continues"
 CAUSES = {
     "killed": AGAIN,
     "full": "free some space there, then run the same command again",
-    "closed": "as root: give it to the service account (chown -R), or move away what is no folder",
+    "closed": "as root: give it to the service account (chown -R; chmod -R u+rwX)",
+    "no folder": "as root: look at what is there instead of the folder, and move it away (mv)",
     "read-only": "find out why the disk is read-only (dmesg), then run the same command again",
 }
 # How one module of a host imports another; a parser takes ten times as long.

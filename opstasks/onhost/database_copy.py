@@ -21,7 +21,8 @@ LOCKED = (5, 6)
 _SUFFIXES = ("", "-journal", "-wal", "-shm")
 # Such files of other runs, and of records; more letters after the id are the boot's. Files with
 # other names are a person's.
-_PARTIAL = re.compile(rf"{RUN_ID}b*(?:\.failed)?(?:\.sqlite|\.json)?\.new(?:-journal|-wal|-shm)?")
+_KIND = r"(?:\.failed(?:-[0-9]+)?)?(?:\.sqlite|\.json)?"
+_PARTIAL = re.compile(rf"{RUN_ID}b*{_KIND}\.new(?:-journal|-wal|-shm)?")
 
 
 class CopyFailure(HostFailure):

@@ -16,6 +16,7 @@ NO_FOLDER = "it is not a folder"
 READ_ONLY = "its file system is read-only"
 # For the client, as `HostRefusal.cause`: a person must change rights, or move something away.
 CLOSED = "closed"
+CAUSES = {NO_FOLDER: "no folder", READ_ONLY: "read-only"}
 
 
 class Closed(NamedTuple):
@@ -56,5 +57,5 @@ def is_folder(place: Path) -> bool:
 def refuse_closed(*paths: str) -> None:
     """Raise HostRefusal for the first folder that this account may not write to."""
     for found in filter(None, map(closed, paths)):
-        cause = "read-only" if found.why == READ_ONLY else CLOSED
+        cause = CAUSES.get(found.why, CLOSED)
         raise HostRefusal(f"cannot write to {found.place}: {found.why}", cause=cause)

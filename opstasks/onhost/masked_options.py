@@ -8,6 +8,9 @@ from opstasks.onhost.secret_names import MASK, is_telling
 
 _WORD = re.compile(r"\S+")
 _OPTION = re.compile(r"--?\w[\w.:-]*")
+# How many times a line may be read for the ends of arguments: the time stays linear in a text of
+# nothing but signs that open something.
+_READS = 8
 # What may stand before and after an option in other text.
 _OPENS, _CLOSES = "\"'`([{,", "\"'`)]},"
 # Options of usual programs that take a password, or a user with a password.
@@ -38,13 +41,15 @@ def without_options(line: str, hidden: Hidden) -> str:
     goes_on = line.endswith(("\\", ",")) or " " not in line.strip(" \t-+")
     if "-" not in line and not before and not goes_on:
         return line
-    pieces, place = [], 0
+    pieces, place, budget = [], 0, _READS * len(line)
     for found in _WORD.finditer(line):
         start, end, signs = found.start(), found.end(), OpenSigns()
         if start < place or found[0] in ("\\", "-"):
             continue
-        if "-" in before or "-" in found[0]:
-            end = _argument_end(line, start, end, signs, in_list=before.endswith(","))
+        if budget > 0 and ("-" in before or "-" in found[0]):
+            is_listed = before.endswith(",")
+            end, read_to = _argument_end(line, start, end, signs, in_list=is_listed)
+            budget -= read_to - start
         # A word that goes on in the next line has something after its end.
         secret = secret_place(before, line[start:end] + ("x" if signs else ""), client)
         if secret >= 0:
@@ -61,21 +66,23 @@ def without_options(line: str, hidden: Hidden) -> str:
     return "".join([*pieces, line[place:]])
 
 
-def _argument_end(line: str, start: int, end: int, signs: OpenSigns, *, in_list: bool) -> int:
-    """The end of a word with blanks in quotes; `signs`: what is open at the line's end.
+def _argument_end(
+    line: str, start: int, end: int, signs: OpenSigns, *, in_list: bool
+) -> tuple[int, int]:
+    """The end of a word with blanks in quotes, and how far the line was read to find it.
 
-    An apostrophe inside a word of a sentence opens nothing. In a list, a backslash has a meaning
-    also in ``'``.
+    `signs` is what is open at the line's end. An apostrophe inside a word of a
+    sentence opens nothing. In a list, a backslash has a meaning also in ``'``.
     """
     first = start + len(line[start:end]) - len(line[start:end].lstrip("([{,"))
     inside = signs.begin(line, first) if in_list else -1
     found = signs.end(line, inside) if inside >= 0 else word_end(line, first, signs)
     if found >= 0:
-        return max(found, end)
+        return max(found, end), max(found, end)
     if line[first] in "\"'`\\$&%":
-        return len(line)
+        return len(line), len(line)
     vars(signs).update(vars(OpenSigns()))
-    return end
+    return end, len(line)
 
 
 def client_of(word: str) -> str:

@@ -5,7 +5,8 @@ import sqlite3
 import subprocess
 import time
 
-from opstasks.deploy.onhost.record import COMMITS, record_path
+from opstasks.deploy.onhost.record import record_path
+from opstasks.onhost.release_records import COMMITS
 
 OLD = "CREATE TABLE job (id TEXT PRIMARY KEY, state TEXT, note TEXT)"
 MIGRATED = "ALTER TABLE job ADD COLUMN extra TEXT; PRAGMA user_version = 2;"

@@ -202,7 +202,7 @@ def test_a_file_where_a_release_has_a_folder_is_kept(release, tmp_path, way):
         (code / "x.env").mkdir()
         (code / "x.env" / "inner").write_text("by hand\n")
     patch = tmp_path / "kept" / "x.patch"
-    (kept,) = move.move(str(code), new, old, patch)
+    ((kept,),) = move.move(str(code), new, old, patch).values()
     assert kept == ("new" if way == "file for folder" else "x.env/inner")
     assert "+by hand" in patch.read_text()
     assert (code / "new" / "inner").read_text() == (code / "x.env").read_text() == "1\n"
@@ -215,6 +215,43 @@ def test_edits_are_kept_again_under_another_name(moving, tmp_path, monkeypatch):
         move.move_all(moving, read_record(moving))
     first = f"{moving['id']}-code.patch"
     assert patches(moving) == [first.replace(".patch", "-2.patch"), first]
+
+
+def test_edits_that_a_failed_checkout_overwrote_stay_kept(moving, tmp_path, monkeypatch):
+    code, real, failed = tmp_path / "code", move.read, []
+    for name in ("stays", "changes"):
+        (code / name).write_text("by hand\n")
+
+    def read(path, *words, **options):
+        if words[0] == "checkout" and not failed:
+            failed.append(real(path, "checkout", "HEAD", "--", "stays", **options))
+            raise HostFailure("unable to write file", "No space left on device", "full")
+        return real(path, *words, **options)
+
+    monkeypatch.setattr(move, "read", read)
+    patch = tmp_path / "kept" / "x.patch"
+    kept = move.move(str(code), moving["to_code"], moving["from_code"], patch)
+    assert kept == {patch: ["changes", "stays"], patch.with_name("x-2.patch"): ["changes"]}
+    assert "b/stays" in patch.read_text()
+    assert move.kept_text("/code", kept).startswith("2 files changed by hand in /code: kept in ")
+
+
+def test_a_move_that_fails_names_what_it_kept(moving, tmp_path, monkeypatch):
+    code, real = tmp_path / "code", move.read
+    (code / "stays").write_text("by hand\n")
+
+    def read(path, *words, **options):
+        if words[0] == "checkout":
+            raise HostFailure("unable to write file", "No space left on device", "full")
+        return real(path, *words, **options)
+
+    monkeypatch.setattr(move, "read", read)
+    patch = tmp_path / "kept" / "x.patch"
+    with pytest.raises(HostFailure, match="unable to write") as caught:
+        move.move(str(code), moving["to_code"], moving["from_code"], patch)
+    first, *rest = caught.value.detail.split("\n")
+    assert first.startswith(f"1 file changed by hand in {code}: kept in {patch}")
+    assert rest == ["No space left on device"]
 
 
 def test_nothing_is_moved_when_edits_cannot_be_kept(moving, tmp_path, monkeypatch):

@@ -9,11 +9,13 @@ import pytest
 from opstasks.core.errors import Refused
 from opstasks.core.result import Result
 from opstasks.deploy import release as client_release
-from opstasks.deploy.onhost import record as onhost_record
 from opstasks.deploy.onhost.record import KEPT, record_path, snapshot_path, write_record
 from opstasks.deploy.onhost.releases import main
 from opstasks.deploy.onhost.snapshots import prune
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer
+from opstasks.onhost import release_records
+from opstasks.onhost.protocol import HostRefusal
+from opstasks.onhost.release_records import refuse_unfinished
 from tests.deploy.deploy_help import commits, record
 from tests.fake_host import ANY
 
@@ -31,10 +33,30 @@ def snapshots(release_spec, *names):
 def test_the_newest_snapshots_are_kept_with_their_failed_databases(release_spec):
     one, two, three = (f"2024010{number}T000000-abcdef" for number in (1, 2, 3))
     kept = [f"{two}.sqlite", f"{three}.failed.sqlite", f"{three}.sqlite", f"{three}.sqlite-wal"]
-    files = (f"{one}.sqlite", f"{one}.failed.sqlite", f"{one}.sqlite-shm", *kept)
+    files = (
+        f"{one}.sqlite",
+        f"{one}.failed.sqlite",
+        f"{one}.failed-12.sqlite",
+        f"{one}.sqlite-shm",
+        *kept,
+    )
     folder = snapshots(release_spec, *files)
     assert prune(release_spec) == [one]
     assert sorted(path.name for path in folder.iterdir()) == kept
+
+
+def test_a_persons_copy_of_a_record_is_no_release(release_spec):
+    record(release_spec, "r1", outcome="deployed", started=1)
+    copy = record_path({**release_spec, "id": "before"})
+    original = json.loads(record_path({**release_spec, "id": "r1"}).read_text())
+    copy.write_text(json.dumps({**original, "outcome": ""}))
+    refuse_unfinished(release_spec["state_dir"])
+    found = main({"state_dir": release_spec["state_dir"], "limit": 9})["releases"]
+    assert [item["id"] for item in found] == ["r1"]
+    # Renamed, it is still the only record of a release that nobody ended.
+    record_path({**release_spec, "id": "r1"}).unlink()
+    with pytest.raises(HostRefusal, match="is unfinished"):
+        refuse_unfinished(release_spec["state_dir"])
 
 
 def test_files_of_people_beside_the_snapshots_stay(release_spec):
@@ -153,7 +175,7 @@ def closed_to_us(path, **options):
 
 def test_a_record_of_root_is_listed_with_the_reason(release_spec, monkeypatch):
     record(release_spec, "r1", outcome="")
-    monkeypatch.setattr(onhost_record, "read", closed_to_us)
+    monkeypatch.setattr(release_records, "read", closed_to_us)
     (found,) = listed(release_spec)
     assert found.problem == "the record of release r1 cannot be read: permission denied"
     assert found.result == "unreadable"

@@ -9,13 +9,15 @@ from opstasks.maintenance.onhost import problems
 from opstasks.maintenance.onhost.units import HostUnit
 from opstasks.onhost.json_files import write_json
 from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.release_records import COMMITS
 from tests.maintenance.onhost_help import OLD
 
 
 def release(site, name, **words):
     folder = Path(site.state_dir, "releases")
     folder.mkdir(exist_ok=True)
-    write_json(folder / f"{name}.json", {"id": name, **words}, 0o640)
+    commits = dict.fromkeys(COMMITS, "1" * 40)
+    write_json(folder / f"{name}.json", {"id": name, **commits, **words}, 0o640)
 
 
 @pytest.mark.parametrize(("detail", "more"), [("", ""), ("a\nb\u2028c\n", ": b\u2028c")])
@@ -36,7 +38,31 @@ def test_an_unfinished_release_counts_however_old_its_id_is(site):
     release(site, "copy", id=OLD)
     assert problems.release_problem(site) == "", "a person's copy"
     release(site, "20260105T000000-bbbbbb")
-    assert "20260105T000000-bbbbbb is unfinished" in problems.release_problem(site)
+    with pytest.raises(HostRefusal, match="20260105T000000-bbbbbb is unfinished"):
+        problems.release_problem(site)
+
+
+@pytest.mark.parametrize("text", ["", '{"id": "2026', "[]", '{"id": "x", "outcome": ""}'])
+def test_a_record_that_cannot_be_used_may_be_of_an_unfinished_release(site, text):
+    release(site, OLD, outcome="done")
+    Path(site.state_dir, "releases", f"{OLD}.json").write_text(text)
+    with pytest.raises(HostRefusal, match=f"the record of release {OLD} cannot be read"):
+        problems.release_problem(site)
+
+
+@pytest.mark.parametrize(
+    ("why", "advice"),
+    [
+        ("it is not a folder", "move it away (mv) first"),
+        ("its file system is read-only", "see dmesg first"),
+        ("it belongs to root", "give it to USER (chown -R) first"),
+        ("its mode is 0500", "give it to USER (chown -R) first"),
+    ],
+)
+def test_only_a_folder_of_another_account_is_given_to_the_service(site, monkeypatch, why, advice):
+    monkeypatch.setattr(problems, "closed_folders", lambda site: [("/x", why)])
+    advice = advice.replace("USER", site.service_user)
+    assert problems.folder_problem(site) == f"cannot write to /x: {why}: {advice}"
 
 
 def test_folders_that_can_be_written_or_made_are_no_problem(site):
@@ -49,7 +75,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_touched(sit
     names = {str(reboots)}
     monkeypatch.setattr(os, "access", lambda place, mode: str(place) not in names)
     found = problems.folder_problem(site)
-    assert found.startswith(f"cannot write to {reboots}: its mode is 0555: make it a folder that")
+    assert found.startswith(f"cannot write to {reboots}: its mode is 0555: give it to ")
     names.add(site.state_dir)
     assert f"; cannot write to {reboots}: " in problems.folder_problem(site)
 

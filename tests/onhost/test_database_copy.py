@@ -22,7 +22,12 @@ ID = "20240102T000000-abcdef"
 RUN = "20240101T000000-abcdef"
 LEFT = (
     *(f"{RUN}.sqlite.new", f"{RUN}.sqlite.new-journal", f"{RUN}bb.sqlite.new-wal"),
-    *(f"{RUN}.failed.sqlite.new-shm", f"{RUN}.json.new", f"{ID}.sqlite.new"),
+    *(
+        f"{RUN}.failed.sqlite.new-shm",
+        f"{RUN}.failed-2.sqlite.new",
+        f"{RUN}.json.new",
+        f"{ID}.sqlite.new",
+    ),
 )
 
 

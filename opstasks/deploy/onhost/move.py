@@ -7,9 +7,10 @@ from opstasks.deploy.onhost import git_locks
 from opstasks.deploy.onhost.checkout import changed_files, changed_since, head, names_of, read
 from opstasks.deploy.onhost.database import unused
 from opstasks.deploy.onhost.kept_edits import keep
-from opstasks.deploy.onhost.record import Record, ReleaseSpec
+from opstasks.deploy.onhost.record import ReleaseSpec
 from opstasks.onhost.formats import plural
 from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.release_records import Record
 
 CHECKOUTS = ("lib", "code")
 
@@ -34,12 +35,11 @@ def move_all(spec: ReleaseSpec, record: Record, *, back: bool = False) -> str:
         there, left = ends if back else reversed(ends)
         patch = unused(Path(spec["state_dir"], "kept", f"{spec['id']}-{name}.patch"))
         interrupted = may_be_interrupted(spec, record, name)
-        if kept := move(spec[name], there, left, patch, interrupted=interrupted):
-            files = plural(len(kept), "file")
-            notes.append(f"{files} changed by hand in {spec[name]}: kept in {patch}")
+        kept = move(spec[name], there, left, patch, interrupted=interrupted)
+        notes.append(kept_text(spec[name], kept))
         if back:
             remove_brought(spec[name], there, left)
-    return "; ".join(notes)
+    return "; ".join(filter(None, notes))
 
 
 def may_be_interrupted(spec: ReleaseSpec, record: Record, name: str) -> bool:
@@ -50,30 +50,56 @@ def may_be_interrupted(spec: ReleaseSpec, record: Record, name: str) -> bool:
     return bool(record["step"] == "moving" and head(spec[name]) != spec[f"to_{name}"])
 
 
-def move(path: str, commit: str, left: str, patch: Path, *, interrupted: bool = False) -> list[str]:
-    """Check out a commit, from `left`; returns the files that were changed by hand.
+def move(
+    path: str, commit: str, left: str, patch: Path, *, interrupted: bool = False
+) -> dict[Path, list[str]]:
+    """Check out a commit, from `left`; returns the files that were changed by hand, by patch.
 
-    These are kept in the patch. Without any, git itself refuses when one appears meanwhile.
-    `interrupted`: an earlier move may have ended in the middle. Raises HostFailure and OSError.
+    They are kept in `patch`. Without any, git itself refuses when one appears meanwhile.
+    `interrupted`: an earlier move may have ended in the middle. Raises HostFailure, which names
+    what was kept, and OSError.
     """
     interrupted = git_locks.clear(path) or interrupted
+    kept: dict[Path, list[str]] = {}
     try:
-        return _move(path, commit, left, patch, interrupted)
+        try:
+            _move(path, commit, left, patch, kept, interrupted)
+        except HostFailure as error:
+            if not changed_files(path):
+                raise
+            # Somebody has just changed a file: keep it, too, but not in the patch of what git has
+            # overwritten before it failed. A cause (a full disk) stopped git inside.
+            again = interrupted or bool(error.cause)
+            _move(path, commit, left, unused(patch), kept, again)
     except HostFailure as error:
-        if not changed_files(path):
-            raise
-        # Somebody has just changed a file: keep it, too. A cause (a full disk) stopped git inside.
-        return _move(path, commit, left, patch, interrupted or bool(error.cause))
-
-
-def _move(path: str, commit: str, left: str, patch: Path, interrupted: bool) -> list[str]:
-    changed = changed_files(path)
-    kept = keep(path, commit, left, patch, interrupted=interrupted)
-    if head(path) == commit and not changed:
-        return kept
-    options = ("--quiet", "--detach", *(["--force"] if changed or kept else []))
-    read(path, "checkout", *options, commit, reason=f"cannot check out {commit[:10]} in")
+        error.detail = "\n".join(filter(None, [kept_text(path, kept), error.detail]))
+        raise
     return kept
+
+
+def kept_text(path: str, kept: "dict[Path, list[str]]") -> str:
+    """What was kept of hand edits, for people; "" for nothing."""
+    if not kept:
+        return ""
+    files = plural(len({name for names in kept.values() for name in names}), "file")
+    return f"{files} changed by hand in {path}: kept in {' and '.join(map(str, kept))}"
+
+
+def _move(
+    path: str,
+    commit: str,
+    left: str,
+    patch: Path,
+    kept: "dict[Path, list[str]]",
+    interrupted: bool,
+) -> None:
+    changed = changed_files(path)
+    if files := keep(path, commit, left, patch, interrupted=interrupted):
+        kept[patch] = files
+    if head(path) == commit and not changed:
+        return
+    options = ("--quiet", "--detach", *(["--force"] if changed or files else []))
+    read(path, "checkout", *options, commit, reason=f"cannot check out {commit[:10]} in")
 
 
 def remove_brought(path: str, commit: str, left: str) -> None:

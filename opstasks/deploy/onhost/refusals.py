@@ -5,8 +5,9 @@ import contextlib
 from opstasks.deploy.onhost.checkout import changed_since, head
 from opstasks.deploy.onhost.fit import code_version, database_version, misfit
 from opstasks.deploy.onhost.move import CHECKOUTS
-from opstasks.deploy.onhost.record import ReleaseSpec, begun_record, has_begun, refuse_unfinished
+from opstasks.deploy.onhost.record import ReleaseSpec, begun_record, has_begun
 from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.release_records import refuse_unfinished
 
 
 def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:

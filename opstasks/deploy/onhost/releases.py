@@ -6,9 +6,9 @@ the limit, and every older one that is unfinished or whose record cannot be read
 
 from typing import Any
 
-from opstasks.deploy.onhost.record import Record, read_all
 from opstasks.onhost.limits import LATEST_AT
 from opstasks.onhost.protocol import Answer, Request
+from opstasks.onhost.release_records import Record, read_all
 
 TEXTS = (
     "who",

@@ -10,9 +10,10 @@ from typing import Any
 
 from opstasks.deploy.onhost.checkout import head
 from opstasks.deploy.onhost.database_read import version_and_schema
-from opstasks.deploy.onhost.record import ReleaseSpec, read_all
+from opstasks.deploy.onhost.record import ReleaseSpec
 from opstasks.deploy.onhost.service import unit_state
 from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.release_records import read_all
 from opstasks.onhost.unit_state import service_state
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from opstasks.deploy.onhost import service_log
-from opstasks.deploy.onhost.record import Record, ReleaseSpec
+from opstasks.deploy.onhost.record import ReleaseSpec
 from opstasks.deploy.onhost.service_log import NewLines
 from opstasks.onhost import unit_control
 from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.release_records import Record
 from opstasks.onhost.unit_control import settled
 from opstasks.onhost.unit_state import (
     PROPERTIES,

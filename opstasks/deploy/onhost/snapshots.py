@@ -6,14 +6,15 @@ import time
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from opstasks.deploy.onhost.record import ALL, Record, ReleaseSpec, read_all
+from opstasks.deploy.onhost.record import ReleaseSpec
 from opstasks.deploy.onhost.releases import moment
 from opstasks.onhost.database_copy import clear_partial
+from opstasks.onhost.release_records import ALL, Record, read_all
 from opstasks.onhost.run_ids import RUN_ID
 
 _ID = re.compile(RUN_ID)
 # A copy from before a release, or of the database of a failed one; sqlite's files beside it.
-_FILE = re.compile(r"(.+?)(?:\.failed)?\.sqlite(?:-wal|-shm|-journal)?")
+_FILE = re.compile(r"(.+?)(?:\.failed(?:-[0-9]+)?)?\.sqlite(?:-wal|-shm|-journal)?")
 
 
 def prune(spec: ReleaseSpec) -> list[str]:

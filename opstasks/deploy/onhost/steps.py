@@ -26,13 +26,11 @@ from opstasks.deploy.onhost.database_read import version_and_schema
 from opstasks.deploy.onhost.jobs import check_jobs, job_containers, running_count
 from opstasks.deploy.onhost.move import move_all, refuse_changed
 from opstasks.deploy.onhost.record import (
-    Record,
     ReleaseSpec,
     begun_record,
     has_begun,
     read_record,
     refuse_closed_folders,
-    refuse_unfinished,
     snapshot_path,
     write_record,
 )
@@ -54,6 +52,7 @@ from opstasks.onhost.database_errors import explain
 from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.environment import of_release
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
+from opstasks.onhost.release_records import Record, refuse_unfinished
 from opstasks.onhost.unit_control import refuse_unstartable
 from opstasks.onhost.unit_state import is_serving, is_wanted, started
 

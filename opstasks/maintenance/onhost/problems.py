@@ -13,9 +13,10 @@ from opstasks.maintenance.onhost.job_runner import job_runner
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.units import read_unit
 from opstasks.onhost.commands import required
+from opstasks.onhost.folder_rights import NO_FOLDER, READ_ONLY
 from opstasks.onhost.formats import plural
-from opstasks.onhost.json_files import read_json
 from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
+from opstasks.onhost.release_records import refuse_unfinished
 
 # Records and scripts take a few hundred kB.
 MIN_FREE_BYTES = 1 << 20
@@ -53,9 +54,13 @@ def unit_problem(site: Site) -> str:
 
 def folder_problem(site: Site) -> str:
     """Check that every folder can be written to."""
-    found = [f"cannot write to {place}: {why}" for place, why in closed_folders(site)]
-    advice = f"make it a folder that {site.service_user} may write to first (chown -R)"
-    return f"{'; '.join(dict.fromkeys(found))}: {advice}" if found else ""
+    owner = f"give it to {site.service_user} (chown -R)"
+    advice = {NO_FOLDER: "move it away (mv)", READ_ONLY: "see dmesg"}
+    found = [
+        f"cannot write to {place}: {why}: {advice.get(why, owner)} first"
+        for place, why in closed_folders(site)
+    ]
+    return "; ".join(dict.fromkeys(found))
 
 
 def docker_problem(site: Site) -> str:
@@ -96,13 +101,9 @@ def command_problem(site: Site) -> str:
 
 
 def release_problem(site: Site) -> str:
-    """Check that no deploy is unfinished, however old it is."""
-    folder = Path(site.state_dir, "releases")
+    """Check that no deploy is unfinished, or may be, however old it is.
 
-    def unfinished() -> list[str]:
-        found = [(path.stem, read_json(path)) for path in sorted(folder.glob("*.json"))]
-        # A file with another name than its id is a person's copy.
-        return [name for name, r in found if r.get("id") == name and not r.get("outcome")]
-
-    ids = as_service(site, unfinished)
-    return f"the release {ids[0]} is unfinished: run `deploy` first" if ids else ""
+    Raises HostRefusal, as the steps of a deploy do.
+    """
+    as_service(site, lambda: refuse_unfinished(site.state_dir))
+    return ""

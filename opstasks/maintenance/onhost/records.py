@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from opstasks.maintenance.onhost.site import Site
+from opstasks.maintenance.onhost.site import RECORDS, SCRIPTS, Site
 from opstasks.onhost.limits import check, is_within
 from opstasks.onhost.protocol import HostRefusal
 from opstasks.onhost.run_ids import RUN_ID
@@ -204,12 +204,12 @@ def checked_id(id: str) -> str:
 
 def records_dir(lock_dir: str) -> Path:
     """The folder of the records."""
-    return Path(lock_dir, "scheduled")
+    return Path(lock_dir, RECORDS)
 
 
 def scripts_dir(site: Site) -> Path:
     """The folder of all scripts."""
-    return Path(site.lock_dir, "scripts")
+    return Path(site.lock_dir, SCRIPTS)
 
 
 def script_dir(site: Site, id: str) -> Path:

@@ -7,6 +7,9 @@ from typing import Any
 from opstasks.onhost.protocol import HostRefusal
 from opstasks.onhost.safe_files import check_owned_by_root
 
+# Root's own folders under `Site.lock_dir`.
+RECORDS, SCRIPTS = "scheduled", "scripts"
+
 
 @dataclass(frozen=True)
 class Site:
@@ -32,7 +35,8 @@ def site_of(request: dict[str, Any]) -> Site:
     site = Site(**request["site"])
     if os.geteuid() == 0:
         try:
-            check_owned_by_root(site.lock_dir)
+            for folder in ("", RECORDS, SCRIPTS):
+                check_owned_by_root(os.path.join(site.lock_dir, folder))  # noqa: PTH118
         except OSError as error:
             raise HostRefusal(f"root does not use {site.lock_dir}: {error}") from None
     return site
