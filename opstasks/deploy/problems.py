@@ -199,7 +199,8 @@ def folder_hint(host: str, state_dir: str, owner: str, folder: ClosedFolder) -> 
     if not f"{folder.place}/".startswith(f"{state_dir}/"):
         return f"inv -H {host} manage"
     # The host says its name: only the last part gets into a line to paste.
-    return release.closed_hint(state_dir, owner, folder.name.rpartition("/")[2], folder.why)
+    place = f"{state_dir}/{folder.name.rpartition('/')[2]}"
+    return release.closed_hint(state_dir, owner, place, folder.why)
 
 
 def _lack(disk: DeployDisk, database_bytes: int) -> str:

@@ -196,18 +196,17 @@ def unread_hint(state_dir: str, owner: str, found: Release) -> str:
         # The host says its name: only that gets into a line to paste.
         record = f"{place}/{found.id.rpartition('/')[2]}.json"
         return f"look at it; to go on without it: mv {one_word(record)} {one_word(record + '.bad')}"
-    return closed_hint(state_dir, owner, "releases", found.unread)
+    return closed_hint(state_dir, owner, place, found.unread)
 
 
-def closed_hint(state_dir: str, owner: str, name: str, why: str) -> str:
-    """What to do about a folder of releases that the `owner` cannot use; `why` is the host's."""
-    place = f"{state_dir}/{name}"
+def closed_hint(folder: str, owner: str, place: str, why: str) -> str:
+    """What to do if the `owner` of a `folder` cannot use a `place` in it; `why` is the host's."""
     if why == READ_ONLY:
         return "find out why the disk is read-only: dmesg"
     if why == NO_FOLDER:
         return f"look at it, then: mv {one_word(place)} {one_word(place + '.old')}"
-    folder = one_word(state_dir)
-    return f"as root: chown -R {one_word(owner)}: {folder}; chmod -R u+rwX {folder}"
+    folder = one_word(folder)
+    return f"as root: chown -R {one_word(f'{owner}:')} {folder}; chmod -R u+rwX {folder}"
 
 
 def spec_for(host: HostSpec, *, watch_s: float, **values: Any) -> ReleaseSpec:

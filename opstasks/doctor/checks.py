@@ -10,6 +10,7 @@ from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.deploy import fit, present, release
+from opstasks.deploy.release import closed_hint
 from opstasks.deploy.source import owner_hint
 from opstasks.doctor import drift, left
 from opstasks.doctor.facts import (
@@ -34,7 +35,6 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs.disks import FULL_PERCENT
 from opstasks.locks import break_lock
 from opstasks.locks.break_lock import HOLDERS
-from opstasks.onhost.folder_rights import NO_FOLDER
 from opstasks.primitives import systemd
 from opstasks.sync import facts as sync_facts
 
@@ -174,12 +174,7 @@ def _folders(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     for name in folders(spec):
         why = facts.closed.get(name)
         if why:
-            hint = owner_hint(name, spec.service_user)
-            if why == NO_FOLDER:
-                hint = (
-                    f"move it away: inv -H {spec.name} run -- mv {one_word(name)}"
-                    f" {one_word(f'{name}.old')}"
-                )
+            hint = closed_hint(name, spec.service_user, name, why)
             text = f"{spec.service_user} may not write to it: {why}"
             yield DoctorFinding(name, False, text, hint)
 
@@ -242,7 +237,7 @@ def _database(spec: HostSpec, database: DatabaseFacts) -> DoctorFinding:
         hint = f"inv -H {spec.name} manage --only database"
     if database.damaged:
         place = f"{spec.state_dir}/snapshots"
-        hint = f"inv -H {spec.name} service.stop, then restore a snapshot of {one_word(place)}"
+        hint = f"inv -H {spec.name} service.stop; then restore a snapshot of {one_word(place)}"
     return DoctorFinding("database", not database.problem, database.problem or "intact", hint)
 
 
@@ -352,7 +347,7 @@ def judge_root(found: dict[str, Result]) -> list[DoctorFinding]:
     """The checks as root."""
     hints = {
         "root": "ask for sudo rights on this host",
-        "accounts": "inv manage, or passwd --lock NAME on the host",
+        "accounts": "inv manage; or as root: passwd --lock NAME",
         "sudoers": "correct it with visudo before someone needs sudo",
         "sshd": "sshd -t shows the line; correct it before sshd restarts",
         "journal": "journalctl --verify; check whether the journal's disk is full",

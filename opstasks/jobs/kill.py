@@ -110,7 +110,7 @@ def check_shown(now: KillPlan, shown: Sequence[str]) -> None:
     raise Refused(
         f"{job.id} is {job.status} {changed}; you did not agree to that",
         host=match.host,
-        hint=f"inv -H {match.host} jobs.ls; then run it again: nothing was changed",
+        hint=f"inv -H {match.host} jobs.ls; then run it again; nothing was changed",
     )
 
 
@@ -170,7 +170,7 @@ def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
     """Kill jobs and wait until all is done; returns the jobs as they are then, in that order."""
     live = [match for match in before if match.job.is_active]
     words = [*map(one_word, _ids(before)), *([] if cleanup else ["--no-cleanup"])]
-    hint = f"inv -H {host.name} jobs.kill {' '.join(words)}, which does the rest"
+    hint = f"inv -H {host.name} jobs.kill {' '.join(words)}; it does the rest"
     if live and _mark(host, _ids(live)):
         _wait(host, live, lambda now, _: not_killed(now), lambda ids: _mark(host, ids), hint)
     host.step(f"kill {' '.join(_ids(before))}", brief="killed")

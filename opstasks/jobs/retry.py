@@ -193,7 +193,7 @@ def _run_retry(host: Host, id: str) -> None:
         if after.job.status_code == INTERNAL_ERROR:
             # A mark that stays does no harm: the job still has its internal error.
             host.service.test(cmd("rm", "-f", _marker(host.spec, id)))
-            hint = f"inv -H {host.name} jobs.retry {one_word(id)}, once that is fixed"
+            hint = f"inv -H {host.name} jobs.retry {one_word(id)}; once that is fixed"
             raise _failed(host, after, "the job was not retried", result.tail(), hint)
         _tell(host, id)
     else:

@@ -43,8 +43,9 @@ def keep(
         return text.encode("utf-8", "surrogateescape")
 
     data, known, kept = cleaned(data), False, copies(folder, name)
+    place = Path(f"/proc/self/fd/{folder}").readlink()  # for the text of an error
     for other in kept:
-        content = read_at(folder, other)
+        content = read_at(folder, other, path=f"{place}/{other}")
         if content != (clean := cleaned(content)):
             _put(folder, other, clean, give)
         known |= clean == data

@@ -53,6 +53,11 @@ class Hidden:
         self.key = self.tag = self.more = self.next = self.netrc = self.word = False
         self.here = self.before = self.client = ""
 
+    def is_open(self) -> bool:
+        """Whether a value is known to go on in the next line."""
+        blocks = self.lines or self.key or self.tag or self.here
+        return bool(self.signs or blocks or self.more or self.next)
+
     def of_command(self) -> "Hidden":
         """Only what is known of a command line that goes on."""
         found = Hidden()
@@ -153,7 +158,7 @@ def without_values(line: str, hidden: Hidden) -> str:
         if found.start() < scanned or not is_telling(found[0]):
             continue
         start, ends = _value(line, found, is_xml=is_xml)
-        if ends in (_word_end, _line_end) and line[found.start() - 1 : found.start()] in _QUOTES:
+        if _is_quoted(line, found.start() - 1, start, ends):
             ends = partial(_quoted_end, quote=found.start() - 1)
         if ends is None:
             continue
@@ -165,6 +170,16 @@ def without_values(line: str, hidden: Hidden) -> str:
     if place == len(line):
         hidden.here = here_word(line, first)
     return _without_identified("".join([*pieces, line[place:]]), hidden)
+
+
+def _is_quoted(line: str, quote: int, start: int, ends: "_Ends | None") -> bool:
+    """Whether a name and its value are in the same quotes, and the value has none of its own."""
+    sign = line[max(0, quote) : quote + 1]
+    if sign not in _QUOTES or ends not in (_word_end, _line_end):
+        return False
+    # A shell ends the quotes before the value, as in 'NAME='x.
+    goes_on = line[start + 1 : start + 2].strip(",)]}; \t\r")
+    return not (ends is _line_end and line.startswith(sign, start) and goes_on)
 
 
 def _without_identified(line: str, hidden: Hidden) -> str:

@@ -42,6 +42,19 @@ def masked(text: str, *, tokens: bool = False) -> str:
     return "\n".join(masked_lines(text.split("\n"), tokens=tokens))
 
 
+def masked_env(text: str) -> str:
+    """As `masked`, for an env file: what opens in a comment ends with the comment."""
+    hidden, shown, is_alone = Hidden(), [], False
+    for line in text.split("\n"):
+        is_comment = line.lstrip().startswith(("#", ";"))
+        if is_comment and not is_alone:
+            is_alone = not hidden.is_open()
+        if not is_comment and is_alone:
+            hidden, is_alone = Hidden(), False
+        shown.append(_masked_line(line, hidden, tokens=False))
+    return "\n".join(shown)
+
+
 def masked_words(words: Sequence[str]) -> list[str]:
     """The words of a command line without secrets: ``--password x`` becomes ``--password ***``."""
     found, before, client = [], "", ""

@@ -11,8 +11,11 @@ SECRET_NAME = re.compile(
     r"|(?<![A-Z])(?:O?AUTH|PAT|SIG)(?![A-Z])|(?-i:[a-z](?:Auth|Pat|Sig)(?![a-z]))",
     re.IGNORECASE,
 )
-# Exceptions such as KeyError and words of sudoers are not such names.
-_NO_NAME = ("Error", "Exception", "Warning", "NOPASSWD")
+# Exceptions such as KeyError, words of sudoers and settings of systemd are not such names.
+_NO_NAME = (
+    *("Error", "Exception", "Warning", "NOPASSWD"),
+    *("PrivateTmp", "PrivateDevices", "PrivateNetwork", "PrivateUsers", "PrivateMounts"),
+)
 
 
 def is_telling(name: str) -> bool:

@@ -75,7 +75,9 @@ def start(
     """Create missing hosts, start stopped ones, write the inventory."""
     present = {host.name: host for host in machines.existing(here)}
     if present and not here.identity.exists():
-        raise SandboxError(f"{here.directory} lost its keys", "inv sandbox.down, then up")
+        raise SandboxError(
+            f"{here.directory} lost its keys", "inv sandbox.down; then inv sandbox.up"
+        )
     instance.prepare(here)
     subnet = machines.ensure_network(here)
     for host in present.values():

@@ -86,5 +86,5 @@ def fill_volume(volume: str) -> None:
         said = stderr.decode(errors="replace").strip()
         raise SandboxError(
             f"cannot copy the nested images: {said or 'the template is not complete'}",
-            "inv sandbox.down --images, then up again",
+            "inv sandbox.down --images; then inv sandbox.up",
         ) from error

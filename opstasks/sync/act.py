@@ -157,7 +157,7 @@ def _no_record(host: Host, what: str, code: int = 1, tail: str = "") -> CommandF
 def _check_record(host: Host, last: SyncRecord, what: str) -> None:
     if last.error:
         # The host's own advice must not be the hint: a person may paste it.
-        hint = f"inv -H {host.name} sync.once, once that is corrected"
+        hint = f"inv -H {host.name} sync.once; once that is corrected"
         raise VerifyFailed(f"{what}: {last.error}", host=host.name, tail=last.hint, hint=hint)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opstasks.core.errors import OpsError
-from opstasks.core.hints import one_word, typed, value_of
+from opstasks.core.hints import command_pattern, one_word, typed, value_of
 from opstasks.output.failures import lines
 from opstasks.output.parts import text_of_line, to_type
 
@@ -201,6 +201,18 @@ def test_every_command_in_a_text_can_be_changed_to_the_program_that_was_typed():
                 re.findall(r"\bopstasks ", typed(text, "opstasks"))
             ):
                 wrong.append(f"{path.name}: {text}")
+    assert wrong == []
+
+
+def test_a_command_to_paste_ends_before_its_explanation():
+    """A semicolon separates them: with a comma, the words would be arguments."""
+    wrong = [
+        f"{path.name}: {found[0]}"
+        for path in sorted(PACKAGE.glob("**/*.py"))
+        for text in _texts(ast.parse(path.read_text()))
+        for found in command_pattern("inv").finditer(text)
+        if ", " in found[0] or re.search(r" (?:once|then|to|if|after|which) ", found[0])
+    ]
     assert wrong == []
 
 

@@ -136,6 +136,8 @@ def test_a_private_key_is_masked_to_its_end(lines):
     "text",
     [
         f"TOKEN=$(cat <<E\nit's\n)\n{S}\nE\n)",
+        f'"secret: "a\n  {S}"',
+        f"'password': 'x\\'', {S}'",
         f"KEY={{\n  {S}\n}}",
         f"SECRET=(a\n{S}\nc)",
         f"password: # why\n  {S}",

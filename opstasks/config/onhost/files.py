@@ -150,4 +150,4 @@ def without_secrets(text: str, secret_keys: Collection[str]) -> str:
         if item.value and masking.is_secret(item.key, [item.value], secret_keys):
             pieces += [text[place : item.start], f"{item.key}={masking.MASK}"]
             place = item.end
-    return masking.masked("".join([*pieces, text[place:]]))
+    return masking.masked_env("".join([*pieces, text[place:]]))
