@@ -16,9 +16,9 @@ def is_damaged(error: sqlite3.Error) -> bool:
     """Whether SQLite reports damage: then waiting does not help.
 
     A lock, a full disk and a missing right are OperationalErrors. Python before 3.11 has no error
-    codes.
+    codes. A service whose database is removed makes an empty one.
     """
-    return type(error) is sqlite3.DatabaseError
+    return type(error) is sqlite3.DatabaseError or str(error) == "no such table: job"
 
 
 def is_locked(error: sqlite3.Error) -> bool:

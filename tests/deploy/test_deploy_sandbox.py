@@ -219,7 +219,12 @@ PLENTY = f"head -c 4096 /dev/urandom | dd of={DB} bs=1 seek=4096 conv=notrunc st
         ),
         (f"touch {CODE}/notes.txt", f"rm {CODE}/notes.txt", "1 untracked"),
         (f"touch {LIB}/notes.txt", f"rm {LIB}/notes.txt", "1 untracked"),
-        (f"mv {DB} {DB}.away", f"mv {DB}.away {DB}", "there is no database"),
+        # In a folder that it may write to, the service could make a new one.
+        (
+            f"mv {DB} {DB}.away; chmod u-w $(dirname {DB})",
+            f"chmod u+w $(dirname {DB}); mv {DB}.away {DB}",
+            "there is no database",
+        ),
         (f"cp {DB} {DB}.away; {PLENTY}", f"mv {DB}.away {DB}", "database"),
     ],
     ids=["unstaged", "staged", "untracked", "lib", "no-database", "damaged-database"],

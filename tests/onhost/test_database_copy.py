@@ -141,6 +141,12 @@ def test_the_end_of_a_release_removes_what_killed_ones_left(tmp_path):
             True,
             False,
         ),
+        (
+            sqlite3.OperationalError("no such table: job"),
+            "the database is damaged: no such table: job",
+            True,
+            False,
+        ),
         (sqlite3.OperationalError("database is locked"), "the database is locked", False, True),
         (
             sqlite3.OperationalError("database or disk is full"),
