@@ -122,10 +122,11 @@ def _again(hosts: str, pauses: Sequence[Pause | None], clock: Clock) -> str:
     A new pause has the name of the person who types it, and holds no host for a reboot.
     """
     own = [pause for pause in pauses if pause and is_own(pause) and not _is_over(pause, clock)]
-    words = {_words_of(pause, clock) for pause in own}
-    if len(own) < len(pauses) or len(words) != 1:
+    ways = {_words_of(pause, clock) for pause in own}
+    if len(own) < len(pauses) or len(ways) != 1:
         return ""
-    return f"inv -H {hosts} pause{words.pop()}"  # quoted there
+    (words,) = ways  # quoted there
+    return f"inv -H {hosts} pause{words}"
 
 
 def _is_over(pause: Pause, clock: Clock) -> bool:
