@@ -184,9 +184,12 @@ def refuse_half_way(shell: Shell) -> None:
 
     Code and database of an unfinished release may be incompatible. The caller must have the lock.
     """
-    host = shell.host
-    hint = f"inv -H {host.name} deploy; it finishes it or goes back"
-    refuse_blocking(host.spec, list_releases(shell), hint)
+    refuse_start(shell.host.spec, list_releases(shell))
+
+
+def refuse_start(spec: HostSpec, releases: Iterable[Release]) -> None:
+    """Raise Refused if one of a host's releases forbids to start the service."""
+    refuse_blocking(spec, releases, f"inv -H {spec.name} deploy; it finishes it or goes back")
 
 
 def unread_hint(state_dir: str, owner: str, found: Release) -> str:

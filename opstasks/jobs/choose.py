@@ -12,7 +12,7 @@ from opstasks.core.clock import Clock
 from opstasks.core.errors import Refused
 from opstasks.core.hints import one_word, program
 from opstasks.fleet.host import Host
-from opstasks.jobs.find import check_word, find, find_ids, is_id
+from opstasks.jobs.find import check_word, find, find_ids, is_id, need_containers
 from opstasks.jobs.model import Job, Match
 from opstasks.jobs.onhost.find import MATCHES
 from opstasks.jobs.read import JobSelection, JobsRequest, read_jobs
@@ -47,8 +47,11 @@ def newest_first(found: Sequence[Match]) -> list[Match]:
 
 
 def with_contents(word: str, found: list[Match]) -> list[Match]:
-    """The jobs that have a container or a volume; raises Refused when no match has one."""
-    inside = [match for match in found if match.container or match.volume]
+    """The jobs that have a container or a volume; raises Refused when no match has one.
+
+    One of which docker says nothing may have them.
+    """
+    inside = [m for m in found if m.container or m.volume or m.docker_problem]
     if not found or inside:
         return inside
     first = found[0]
@@ -120,7 +123,7 @@ def find_several(
     """
     words = list(dict.fromkeys(check_word(word) for word in words))
     reading = not (contained or changing)
-    result = ctx.fleet.gather(lambda host: find(host, words, without_docker=reading))
+    result = ctx.fleet.gather(lambda host: find(host, words))
     ctx.seen("jobs", result.values, lambda found: [m.job.known_as for w in words for m in found[w]])
     if not result.values:
         ctx.finish(result)
@@ -136,7 +139,9 @@ def find_several(
         match = _the_one(ctx, word, found, silent)
         if len(found) > 1:
             # For several matches, the host reads only an outline of each: read this one in full.
-            (match,) = find_ids(by_name[match.host], [match.job.id], without_docker=reading)
+            (match,) = find_ids(by_name[match.host], [match.job.id], without_docker=True)
+        if not reading:
+            need_containers([match])
         if changing and silent and not is_id(word):
             raise Refused(
                 f"{word!r} may mean another job on {', '.join(silent)}",

@@ -60,13 +60,11 @@ class FindAnswer:
 FIND = Program("opstasks.jobs.onhost.find", FindRequest, FindAnswer)
 
 
-def find(
-    host: Host, words: Sequence[str], *, without_docker: bool = False
-) -> dict[str, tuple[Match, ...]]:
+def find(host: Host, words: Sequence[str]) -> dict[str, tuple[Match, ...]]:
     """The jobs of a host that match each word, in one round trip.
 
-    Raises Refused when the database cannot be read. Raises Refused when docker does not answer,
-    unless `without_docker` is set.
+    Raises Refused when the database cannot be read. A job of which docker says nothing hides no
+    other: see `need_containers`.
     """
     spec = host.spec
     logs, volumes = f"{spec.high_privacy}/logs", volumes_folder(spec)
@@ -80,9 +78,6 @@ def find(
     for word, many in found.items():
         if any(word not in match.job.name for match in many):
             raise FIND.invalid("a job that does not match", host.name)
-    problems = [m.docker_problem for many in found.values() for m in many if m.docker_problem]
-    if problems and not without_docker:
-        raise no_docker(host.name, problems[0])
     return found
 
 
@@ -111,13 +106,17 @@ def _joined(found: FoundJob, now: float) -> Job:
 def find_ids(host: Host, ids: Sequence[str], *, without_docker: bool = False) -> list[Match]:
     """Jobs by their whole ids, in the order of `ids`, in one round trip.
 
-    Raises what `find` raises, and Refused when a job no longer exists.
+    Raises what `find` raises, and Refused when a job no longer exists. Raises what
+    `need_containers` raises, unless `without_docker` is set.
     """
-    found = find(host, ids, without_docker=without_docker)
+    found = find(host, ids)
     gone = [id for id in ids if [match.job.id for match in found[id]] != [id]]
     if gone:
         raise Refused(f"job {', '.join(gone)} no longer exists", host=host.name)
-    return [found[id][0] for id in ids]
+    matches = [found[id][0] for id in ids]
+    if not without_docker:
+        need_containers(matches)
+    return matches
 
 
 def find_again(host: Host, ids: Sequence[str], hint: str) -> list[Match]:
@@ -141,10 +140,19 @@ def state_of(found: Sequence[Match]) -> HostState:
     return HostState(jobs={match.job.id: match.job.status for match in found})
 
 
-def no_docker(host: str, problem: str) -> Refused:
-    """The error for a command that needs docker when docker does not answer."""
+def need_containers(matches: Sequence[Match]) -> None:
+    """Raise Refused if docker did not say which container one of these jobs has."""
+    for match in matches:
+        if match.docker_problem:
+            raise no_docker(match)
+
+
+def no_docker(match: Match) -> Refused:
+    """The error for a job of which docker says nothing: it may not answer at all."""
     return Refused(
-        f"cannot read the containers: {problem}", host=host, hint=f"inv -H {host} doctor"
+        f"cannot read the container of {match.job.id}: {match.docker_problem}",
+        host=match.host,
+        hint=f"inv -H {match.host} doctor; if docker answers, see its log: journalctl -u docker",
     )
 
 

@@ -136,7 +136,7 @@ def source(match: Match) -> LogSource:
     if path:
         return LogSource(path=path)
     if match.docker_problem:
-        raise no_docker(match.host, match.docker_problem)
+        raise no_docker(match)
     raise Refused(
         f"{match.job.describe()} has no output",
         host=match.host,

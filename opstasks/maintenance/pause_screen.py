@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import plural, span_text
 from opstasks.core.hints import one_word
 from opstasks.maintenance import texts
-from opstasks.maintenance.onhost.records import PREPARE, Pause
-from opstasks.maintenance.pause import PauseFacts, PausePlan, PauseResult
+from opstasks.maintenance.onhost.records import Pause
+from opstasks.maintenance.pause import PauseFacts, PausePlan, PauseResult, is_own
 from opstasks.output.notes import headline
 from opstasks.output.parts import Line, Part, bold, dim, odd
 from opstasks.output.summary import Told
@@ -73,17 +73,17 @@ def question(verb: str, pauses: Mapping[str, Pause]) -> str:
 
 def paused(plans: Mapping[str, PausePlan], clock: Clock) -> Told[PauseResult]:
     """What `pause` says at its end."""
-    is_new = all(plan.action in ("pause", "nothing") for plan in plans.values())
-    before = [plan.before.pause for plan in plans.values() if plan.before.pause]
+    changed = [plan for plan in plans.values() if plan.changed]
+    is_new = all(plan.action == "pause" for plan in changed)
+    # None: a host without a pause, which the same command would pause.
+    before = [plan.before.pause for plan in changed]
 
     def undo(hosts: str) -> str:
-        again = f"inv -H {hosts} unpause"
+        ended = f"inv -H {hosts} unpause"
         if is_new:
-            return again
-        if len(before) != 1 or any(plan.taken for plan in plans.values()):
-            return ""  # different pauses, or that of someone else, whose name would be lost
-        words = _words_of(before[0], clock)  # quoted there
-        return f"{again}; inv -H {hosts} pause{words}"
+            return ended
+        again = _again(hosts, before, clock)
+        return f"{ended}; {again}" if again else ""
 
     return Told(
         host=lambda result: _paused_text(result, clock),
@@ -105,17 +105,10 @@ def _paused_text(result: PauseResult, clock: Clock) -> str:
 def unpaused(plans: Mapping[str, PauseFacts], clock: Clock) -> Told[PauseResult]:
     """What `unpause` says at its end."""
     pauses = [facts.pause for facts in plans.values() if facts.pause]
-
-    def undo(hosts: str) -> str:
-        if any(pause.task == PREPARE for pause in pauses):
-            return ""  # it held the host for a reboot, which a new pause would not do
-        words = _words_of(pauses[0], clock) if len(pauses) == 1 else ""
-        return f"inv -H {hosts} pause{words}"
-
     return Told(
         host=_unpaused_text,
         whole=lambda count: f"{plural(count, 'host')} unpaused",
-        undo=undo,
+        undo=lambda hosts: _again(hosts, pauses, clock),
     )
 
 
@@ -123,8 +116,25 @@ def _unpaused_text(result: PauseResult) -> str:
     return "new jobs begin" if result.changed else "not paused, nothing to do"
 
 
+def _again(hosts: str, pauses: Sequence[Pause | None], clock: Clock) -> str:
+    """The command that pauses hosts as before; "" if no single command does.
+
+    A new pause has the name of the person who types it, and holds no host for a reboot.
+    """
+    own = [pause for pause in pauses if pause and is_own(pause) and not _is_over(pause, clock)]
+    ways = {_words_of(pause, clock) for pause in own}
+    if len(own) < len(pauses) or len(ways) != 1:
+        return ""
+    (words,) = ways  # quoted there
+    return f"inv -H {hosts} pause{words}"
+
+
+def _is_over(pause: Pause, clock: Clock) -> bool:
+    """Whether its end has come: the same pause again would have none."""
+    return bool(pause.until_at) and pause.until_at - clock.now_at < 1
+
+
 def _words_of(pause: Pause, clock: Clock) -> str:
     """The flags of `pause` that make the same pause again."""
     words = f" --reason {one_word(pause.why)}" if pause.why else ""
-    left_s = pause.until_at - clock.now_at
-    return words + (f" --for {span_text(left_s)}" if pause.until_at and left_s >= 1 else "")
+    return words + (f" --for {span_text(pause.until_at - clock.now_at)}" if pause.until_at else "")

@@ -15,7 +15,9 @@ from opstasks.manage.actions import (
 from opstasks.manage.changed_by import file_history, word_history
 from opstasks.manage.facts import ManageFacts, PathFacts, TreeFacts, sha256
 from opstasks.manage.model import Description, Directory, File, Removal, Rights, Setting, Tree
+from opstasks.manage.onhost.file_facts import UNREADABLE
 from opstasks.manage.steps import ManageStep
+from opstasks.onhost.safe_files import MAX_BYTES
 
 
 def file_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
@@ -74,9 +76,20 @@ def _file(file: File, wanted: Description, facts: ManageFacts) -> Iterator[Manag
         yield ManageStep(area, path, have, want, action, why, access, before="", after=after)
     elif not (file.once or file.secret) and now.sha256 != sha256(content):
         have, want = "content differs", "as described"
-        yield ManageStep(area, path, have, want, action, why, access, now.text, after)
+        no = _unkept(path, now)
+        yield ManageStep(area, path, have, want, action, why, access, now.text, after, refusal=no)
     elif differing := _differing(now, file):
         yield ManageStep(area, path, *differing, _set_rights(file), why)
+
+
+def _unkept(path: str, now: PathFacts) -> str:
+    """Why a file must not be replaced or deleted: its content would be lost. Or ""."""
+    if now.sha256 != UNREADABLE:
+        return ""
+    return (
+        f"the content of {path} cannot be kept (it has several hard links,"
+        f" or is larger than {MAX_BYTES >> 20} MiB); move it away"
+    )
 
 
 def state(now: PathFacts | None) -> str:
@@ -129,7 +142,8 @@ def _removal(removal: Removal, wanted: Description, facts: ManageFacts) -> Itera
         shown, kept_in, why = state(now), wanted.kept_in, file_history(facts, path)
         action = RemoveFile(path=path, replaces=shown, kept_in=kept_in, reload=removal.reload)
         have, area = f"a {now.kind}", removal.area
-        yield ManageStep(area, path, have, "absent", action, why, removal.access)
+        no = _unkept(path, now)
+        yield ManageStep(area, path, have, "absent", action, why, removal.access, refusal=no)
 
 
 def _tree(tree: Tree, now: TreeFacts) -> Iterator[ManageStep]:

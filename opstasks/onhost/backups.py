@@ -12,7 +12,6 @@ from pathlib import Path
 
 from opstasks.onhost.masking import masked
 from opstasks.onhost.safe_files import (
-    Unsafe,
     look,
     make_folder,
     open_folder,
@@ -75,16 +74,13 @@ def copies(folder: int, name: str) -> list[str]:
 def keep_replaced(path: str, top: str) -> None:
     """Keep the content of a plain file below the folder `top`, which only we may read.
 
-    Not beside it: in some folders, every file takes effect. A file that cannot be read safely is
-    not kept.
+    Not beside it: in some folders, every file takes effect. Raises Unsafe for a file that cannot be
+    read safely.
     """
     info = look(path)
     if info is None or not stat.S_ISREG(info.st_mode):
         return
-    try:
-        data = read(path)
-    except Unsafe:
-        return
+    data = read(path)
     place = Path(f"{top}{path}")
     make_folder(place.parent, 0o700)
     folder = open_folder(str(place.parent))

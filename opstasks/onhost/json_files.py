@@ -36,3 +36,14 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def is_copy(path: Path, record: Any) -> bool:
+    """Whether a person copied another record, perhaps while its work was unfinished.
+
+    The name of a record's file is its id.
+    """
+    id = record.get("id") if isinstance(record, dict) else None
+    if not isinstance(id, str) or id in ("", path.stem):
+        return False
+    return os.path.lexists(path.parent / f"{id}.json")

@@ -5,11 +5,11 @@
 
 import errno
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.folder_rights import closed
+from opstasks.onhost.json_files import is_copy
 from opstasks.onhost.protocol import HostRefusal
 from opstasks.onhost.safe_files import read
 
@@ -68,12 +68,6 @@ def is_usable(record: Any) -> bool:
     if not isinstance(record, dict):
         return False
     return is_text(record.get("outcome")) or all(is_text(record.get(key)) for key in COMMITS)
-
-
-def is_copy(path: Path, record: Any) -> bool:
-    """Whether a person copied the record of another release, perhaps while it was unfinished."""
-    id = record.get("id") if isinstance(record, dict) else ""
-    return is_text(id) and id != path.stem and os.path.lexists(path.parent / f"{id}.json")
 
 
 def is_text(value: Any) -> bool:

@@ -46,14 +46,12 @@ class RunningJobs:
 class ServiceFacts:
     """The state of the service, and the running jobs of its host.
 
-    The service has been in its state for `service_for_s` seconds; None: not known. `misfit` says
-    why it could not start with this code and database; "" if it could, or if that is not known.
+    The service has been in its state for `service_for_s` seconds; None: not known.
     """
 
     unit: UnitState
     jobs: RunningJobs
     service_for_s: float | None = None
-    misfit: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,16 +71,12 @@ class ServiceResult:
 
 
 def inspect(host: Host) -> ServiceFacts:
-    """The unit's state, how many jobs run, and whether code and database fit, in one round trip.
+    """The unit's state, and how many jobs run, in one round trip.
 
     Raises VerifyFailed on a host without the unit, InvalidResponse when its state is unknown.
     """
     found = host.service.gather(
-        {
-            "unit": systemd.show(host.spec.unit),
-            "jobs": jobs_command(host.spec),
-            "fit": fit.fit_command(host.spec),
-        }
+        {"unit": systemd.show(host.spec.unit), "jobs": jobs_command(host.spec)}
     )
     unit = _unit(host, found["unit"])
     if unit.load == "not-found":
@@ -92,7 +86,24 @@ def inspect(host: Host) -> ServiceFacts:
     jobs = jobs_answer(found["jobs"], host.name)
     # Both times are from the host's clock.
     for_s = max(0.0, jobs.now - unit.since.timestamp()) if unit.since and jobs.now else None
-    return ServiceFacts(unit, _running_jobs(jobs), for_s, _misfit(host, found["fit"]))
+    return ServiceFacts(unit, _running_jobs(jobs), for_s)
+
+
+def inspect_start(host: Host) -> ServiceFacts:
+    """What `inspect` reads; raises what `start` would raise before it touches anything."""
+    facts = inspect(host)
+    return facts if facts.unit.is_serving else _judged(host, facts)
+
+
+def inspect_restart(host: Host) -> ServiceFacts:
+    """What `inspect` reads; raises what `restart` would raise before it touches anything."""
+    return _judged(host, inspect(host))
+
+
+def _judged(host: Host, facts: ServiceFacts) -> ServiceFacts:
+    _refuse(host, facts.unit)
+    _refuse_misfit(host)
+    return facts
 
 
 def start(host: Host, watch_s: float) -> ServiceResult:
@@ -106,8 +117,7 @@ def start(host: Host, watch_s: float) -> ServiceResult:
         return unchanged(before)
     _refuse(host, before.unit)
     with change(host.service, "service.start"):
-        release.refuse_half_way(host.service)
-        _refuse_misfit(host, before)
+        _refuse_misfit(host)
         return _started(host, before, watch_s, "start")
 
 
@@ -139,8 +149,7 @@ def restart(host: Host, watch_s: float) -> ServiceResult:
     before = inspect(host)
     _refuse(host, before.unit)
     with change(host.service, "service.restart"):
-        release.refuse_half_way(host.service)
-        _refuse_misfit(host, before)
+        _refuse_misfit(host)
         return _started(host, before, watch_s, "stop", "start")
 
 
@@ -152,10 +161,17 @@ def _refuse(host: Host, unit: UnitState) -> None:
     refuse_other_account(host, unit)
 
 
-def _refuse_misfit(host: Host, facts: ServiceFacts) -> None:
-    """Raise Refused if code and database did not fit; under the lock, as a deploy changes both."""
-    if facts.misfit:
-        raise Refused(facts.misfit, host=host.name, hint=f"inv -H {host.name} deploy")
+def _refuse_misfit(host: Host) -> None:
+    """Raise Refused while a release is unfinished, or if the code cannot start with its database.
+
+    A deploy changes both: only under the lock is the answer still true at the start.
+    """
+    found = host.service.gather(
+        {"releases": release.list_command(host.spec), "fit": fit.fit_command(host.spec)}
+    )
+    release.refuse_start(host.spec, release.parse_releases(found["releases"], host.name))
+    if misfit := _misfit(host, found["fit"]):
+        raise Refused(misfit, host=host.name, hint=f"inv -H {host.name} deploy")
 
 
 def _started(host: Host, before: ServiceFacts, watch_s: float, *verbs: str) -> ServiceResult:

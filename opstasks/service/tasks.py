@@ -13,7 +13,7 @@ from opstasks.cli.task import Flag, task
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.fleet.host import Host
-    from opstasks.service.act import ServiceResult
+    from opstasks.service.act import ServiceFacts, ServiceResult
     from opstasks.service.plan import Verb
 
 # Not 0: without a watch, a service that crashes at once would count as up.
@@ -30,7 +30,7 @@ def start(ctx: Context, watch: int = 5) -> None:
     """
     from opstasks.service import act
 
-    _roll(ctx, "start", lambda host: act.start(host, watch), watch)
+    _roll(ctx, "start", act.inspect_start, lambda host: act.start(host, watch), watch)
 
 
 @task(changes=True)
@@ -41,7 +41,7 @@ def stop(ctx: Context) -> None:
     """
     from opstasks.service import act
 
-    _roll(ctx, "stop", act.stop)
+    _roll(ctx, "stop", act.inspect, act.stop)
 
 
 @task(changes=True, help={"watch": WATCH_HELP})
@@ -54,17 +54,21 @@ def restart(ctx: Context, watch: int = 5) -> None:
     """
     from opstasks.service import act
 
-    _roll(ctx, "restart", lambda host: act.restart(host, watch), watch)
+    _roll(ctx, "restart", act.inspect_restart, lambda host: act.restart(host, watch), watch)
 
 
 def _roll(
-    ctx: Context, verb: Verb, work: Callable[[Host], ServiceResult], watch_s: float = 0.0
+    ctx: Context,
+    verb: Verb,
+    inspect: Callable[[Host], ServiceFacts],
+    work: Callable[[Host], ServiceResult],
+    watch_s: float = 0.0,
 ) -> None:
     """Inspect all hosts, show what will be done, ask, then change one host after another."""
     from opstasks.cli import changing
     from opstasks.service import act, plan
 
-    found = ctx.fleet.gather(act.inspect)
+    found = ctx.fleet.gather(inspect)
     planned: FleetResult[Any] = found.mapped(lambda facts: plan.make_plan(verb, facts, watch_s))
     plans, width = planned.values, ctx.console.window
     unchanged = planned if ctx.options.dry else found.mapped(act.unchanged)

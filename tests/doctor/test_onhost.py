@@ -95,6 +95,16 @@ def test_the_program_answers_in_its_type_and_changes_nothing(tmp_path, start_eng
     assert os.listdir(folder) == []
 
 
+@pytest.mark.parametrize(("granted", "readable"), [("rw", False), ("rx", True), ("rwx", True)])
+def test_a_folder_that_cannot_be_entered_is_not_readable(tmp_path, monkeypatch, granted, readable):
+    """What is below it cannot be reached: a deploy is refused."""
+    bits = sum({"r": os.R_OK, "w": os.W_OK, "x": os.X_OK}[letter] for letter in granted)
+    monkeypatch.setattr(os, "access", lambda name, asked: not asked & ~bits)
+    (tmp_path / "file").touch()
+    assert remote_inspect.path(str(tmp_path))["readable"] is readable
+    assert remote_inspect.path(str(tmp_path / "file"))["readable"], "a file is not entered"
+
+
 def test_docker_is_checked_with_the_client_of_jobs_and_images(any_engine, monkeypatch):
     assert remote_inspect.docker() == {"error": "", "version": any_engine.release.api}
     assert any_engine.log[-1] == (any_engine.release.newest, "GET", "/containers/json")

@@ -44,6 +44,8 @@ def alone(line):
 
 # The numbers of sane answers that have something to show or to cancel.
 ITEM, JOBS, RELEASES = {"maintenance.read": 4}, {"jobs.read": 2}, {"deploy.releases": 3}
+# Without these, a start is refused.
+CAN_START = {"deploy.releases": 0, "deploy.fit": 4}
 REMOVALS, USES = {"outputs.list_records": 3}, {"jobs.stats": 2}
 READERS = (
     both("status"),
@@ -91,9 +93,9 @@ READERS = (
     alone(f"jobs.retry {JOB}"),
     alone(f"jobs.strace {JOB}"),
     # Tasks that change something, with everything that they read before and after.
-    both("service.start"),
+    both("service.start", CAN_START),
     both("service.stop"),
-    both("service.restart"),
+    both("service.restart", CAN_START),
     # A host with an unfinished release comes first: the others are not started.
     alone("deploy"),
     alone("deploy --unfinished finish"),

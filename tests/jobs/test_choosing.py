@@ -75,9 +75,12 @@ def job(id, state="running"):
 
 def finds(host, word, *ids, state="running", volume=VOLUME):
     """Expect a search for this word that finds these jobs."""
+    expect_find(host, word, *(FoundJob(job(id, state), {}, volume=volume) for id in ids))
+
+
+def expect_find(host, word, *found):
     privacy = host.spec.high_privacy
     request = FindRequest(host.spec.database, (word,), f"{privacy}/logs", f"{privacy}/volumes")
-    found = tuple(FoundJob(job(id, state), {}, volume=volume) for id in ids)
     host.expect(FIND, request, FindAnswer(1.0, {word: found}))
 
 
@@ -96,6 +99,35 @@ def test_a_job_chosen_by_number_is_read_in_full(hosts):
     host, match = find_one(ctx, "ab")
     assert (host.name, match.job.id) == ("two", "abd")
     assert ctx.shown[0] == "2 jobs match 'ab'; newest first."
+
+
+@pytest.mark.parametrize(("choice", "id"), [(0, "abc"), (1, "abd")])
+@pytest.mark.parametrize("kind", [{"changing": True}, {"contained": True}, {}])
+def test_only_the_chosen_job_needs_docker(fake_host, choice, id, kind):
+    """`abd` is the one that docker cannot describe: it is offered, as it may be the one meant."""
+    host = fake_host()
+    found = {
+        "abc": FoundJob(job("abc"), {}, volume=VOLUME),
+        "abd": FoundJob(job("abd"), {}, docker_problem="inspect: 500"),
+    }
+    expect_find(host, "ab", *found.values())
+    expect_find(host, id, found[id])
+    ctx = context([host], choice)
+    if id == "abd" and kind:
+        with pytest.raises(Refused, match="cannot read the container of abd: inspect: 500"):
+            find_several(ctx, ["ab"], **kind)
+    else:
+        ((_, match),) = find_several(ctx, ["ab"], **kind)
+        assert match.job.id == id
+    assert ctx.shown[0] == "2 jobs match 'ab'; newest first."
+
+
+@pytest.mark.parametrize("kind", [{"changing": True}, {"contained": True}])
+def test_the_only_match_needs_docker_too(fake_host, kind):
+    host = fake_host()
+    expect_find(host, "ab", FoundJob(job("abd"), {}, docker_problem="inspect: 500"))
+    with pytest.raises(Refused, match="cannot read the container of abd"):
+        find_several(context([host]), ["ab"], **kind)
 
 
 def test_a_word_that_matches_no_job_is_refused_with_the_hosts_asked(hosts):

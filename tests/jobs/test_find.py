@@ -144,17 +144,25 @@ def test_jobs_are_found_with_their_host(fake_host):
     assert found["xyz"] == ()
 
 
-def test_find_needs_docker_unless_without_docker_is_set(fake_host):
+def test_a_job_needs_docker_unless_without_docker_is_set(fake_host):
     host = fake_host()
     job = Job("abc", "w", "a", "running", "executing")
     found = FoundJob(job, {}, docker_problem="it hangs")
     answer = FindAnswer(1e9, {"abc": (found,)})
     host.expect(FIND, request("abc"), answer)
     host.expect(FIND, request("abc"), answer)
-    with pytest.raises(Refused, match="cannot read the containers: it hangs"):
-        find(host, ["abc"])
+    with pytest.raises(Refused, match="cannot read the container of abc: it hangs") as caught:
+        find_ids(host, ["abc"])
+    assert caught.value.hint.startswith("inv -H tpp doctor; ")
     (match,) = find_ids(host, ["abc"], without_docker=True)
     assert (match.docker_problem, match.job.disagreement) == ("it hangs", "")
+
+
+def test_a_container_that_docker_cannot_describe_hides_no_other_job(fake_host):
+    host = fake_host()
+    found = (found_job("abc"), found_job("abd", docker_problem="inspect: 500"))
+    host.expect(FIND, request("ab"), FindAnswer(5.0, {"ab": found}))
+    assert [m.docker_problem for m in find(host, ["ab"])["ab"]] == ["", "inspect: 500"]
 
 
 def test_an_id_that_no_longer_exists_is_refused(fake_host):

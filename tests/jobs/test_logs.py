@@ -103,7 +103,7 @@ def test_output_is_read_from_the_container_or_the_log_folder():
     with pytest.raises(Refused, match="no output"):
         jobs_logs.source(match())
     silent = replace(match(), docker_problem="no answer")
-    with pytest.raises(Refused, match="cannot read the containers: no answer"):
+    with pytest.raises(Refused, match="cannot read the container of a: no answer"):
         jobs_logs.source(silent)
     assert jobs_logs.source(replace(silent, logs=(file,))).path == file.path
 

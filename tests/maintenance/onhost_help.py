@@ -26,11 +26,12 @@ def set_flag(database, value, when):
 
 
 def make_record(site, id=OLD, **words):
-    """A record on the disk; by default scheduled in this boot."""
+    """A record on the disk, as old as it says; by default scheduled in this boot."""
     base = {"id": id, "host": "h", "who": "a@b", "step": records.SCHEDULED, "timed": True}
     base |= {"boot_id": store.boot_id(), "due_there": "then"}
     item = records.ScheduledItem(**{**base, **words})
     write_json(store.item_path(site.lock_dir, id), asdict(item), 0o644)
+    os.utime(store.item_path(site.lock_dir, id), (item.scheduled_at,) * 2)
     return item
 
 

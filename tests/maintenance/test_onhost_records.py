@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import time
 from dataclasses import asdict
 
 import pytest
@@ -163,13 +164,21 @@ def test_a_new_record_is_later_than_all_others(site):
     assert store.after_all(site, 5.0) == LATEST_AT
 
 
+@pytest.mark.parametrize("clock_s", [0, -1e6], ids=["usual clock", "clock set back before"])
 @pytest.mark.parametrize(
     ("age_s", "is_new"), [(5, True), (-5, True), (3600, False), (-3600, False)]
 )
-def test_a_lost_timer_counts_as_about_to_start_only_for_a_while(age_s, is_new):
-    """Also after the host's clock was set back."""
-    item = ScheduledItem(id=OLD, scheduled_at=10_000.0)
-    assert store.is_alive(item, records.TIMER_LOST, 10_000.0 + age_s) is is_new
+def test_a_lost_timer_counts_as_about_to_start_only_for_a_while(site, age_s, is_new, clock_s):
+    """Also after the host's clock was set back: `scheduled_at` is then later than the clock."""
+    now = time.time()
+    item = make_record(site, scheduled_at=now - clock_s)
+    os.utime(store.item_path(site.lock_dir, OLD), (now - age_s,) * 2)
+    assert store.is_alive(site, item, records.TIMER_LOST) is is_new
+
+
+def test_a_lost_timer_of_a_record_that_is_gone_is_lost(site):
+    item = ScheduledItem(id=OLD, scheduled_at=time.time())
+    assert not store.is_alive(site, item, records.TIMER_LOST)
 
 
 def ready(id, **words):

@@ -90,17 +90,41 @@ def test_a_change_of_an_own_pause_is_undone_by_the_same_pause(monkeypatch):
     assert pause_screen.paused({"a": changed}, CLOCK).undo("a") == (
         "inv -H a unpause; inv -H a pause --reason 'database upgrade' --for 2h"
     )
-    both = {"a": changed, "b": changed}
-    assert pause_screen.paused(both, CLOCK).undo("a,b") == "", "which one is not clear"
+    other = PausePlan("change", paused(replace(BOB, why="disk")), "host patches")
+    both = pause_screen.paused({"a": changed, "b": other}, CLOCK)
+    assert both.undo("a,b") == "", "which one is not clear"
+    new = pause_screen.paused({"a": changed, "b": PAUSES["sandbox-1"]}, CLOCK)
+    assert new.undo("a,b") == "", "b was not paused before"
+    idle = pause_screen.paused({"a": PAUSES["sandbox-1"], "b": PAUSES["tpp"]}, CLOCK)
+    assert idle.undo("a") == "inv -H a unpause"
 
 
-def test_an_unpause_ends_with_the_command_for_the_same_pause():
+def test_an_unpause_ends_with_the_command_for_the_same_pause(monkeypatch):
+    monkeypatch.setattr("opstasks.fleet.audit.who", lambda: BOB.who)
     told = pause_screen.unpaused({"a": paused(BOB)}, CLOCK)
     assert told.undo("a") == "inv -H a pause --reason 'database upgrade' --for 2h"
     assert told.host(PauseResult(True, None, NOW, before=BOB)) == "new jobs begin"
     assert told.host(PauseResult(False)) == "not paused, nothing to do"
-    assert pause_screen.unpaused({}, CLOCK).undo("a,b") == "inv -H a,b pause"
-    assert pause_screen.unpaused({"a": paused(OURS)}, CLOCK).undo("a") == ""
+    alike = pause_screen.unpaused({"a": paused(BOB), "b": paused(BOB), "c": paused()}, CLOCK)
+    assert alike.undo("a,b") == "inv -H a,b pause --reason 'database upgrade' --for 2h"
+
+
+@pytest.mark.parametrize(
+    "pauses",
+    [
+        [],
+        [OURS],
+        [replace(BOB, who="ann")],
+        [BY_HAND],
+        [replace(BOB, until_at=NOW - 5)],
+        [BOB, replace(BOB, why="disk")],
+    ],
+    ids=["none", "for a reboot", "somebody else's", "by hand", "over", "two different ones"],
+)
+def test_an_unpause_that_one_command_cannot_undo_offers_none(pauses, monkeypatch):
+    monkeypatch.setattr("opstasks.fleet.audit.who", lambda: "ann" if OURS in pauses else BOB.who)
+    told = pause_screen.unpaused({str(n): paused(p) for n, p in enumerate(pauses)}, CLOCK)
+    assert told.undo("a,b") == ""
 
 
 # -- scheduled -------------------------------------------------------------------------------

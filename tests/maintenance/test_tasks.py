@@ -117,14 +117,16 @@ def test_the_question_comes_after_the_plan_that_says_whose_it_is(host, run, aske
     code, out, _ = run(pause_tasks.unpause)
     assert (code, asked) == (0, ["End the pause of bob on tpp?"])
     assert "paused by bob since 07:59, until 08:01: upgrade" in out.splitlines()[2]
-    assert out.splitlines()[-1].endswith("Undo: inv -H tpp pause --reason upgrade --for 1m")
+    assert "Undo" not in out, "the pause would have another name"
 
 
 def test_ones_own_pause_ends_without_a_question(host, run):
     holds(host, pause=BY_ANN)
     host.expect_lock("unpause")
     host.expect(UNPAUSE_PROGRAM, ANY, UnpauseAnswer(True, HostState(paused=False)))
-    assert run(pause_tasks.unpause)[0] == 0
+    code, out, _ = run(pause_tasks.unpause)
+    assert code == 0
+    assert out.splitlines()[-1].endswith("Undo: inv -H tpp pause --reason upgrade")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from opstasks.manage.facts import PathFacts
 from opstasks.manage.onhost import file_actions, file_facts
 from opstasks.onhost import backups
 from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.safe_files import MAX_BYTES, Unsafe
 from tests.manage.onhost_help import ME, MINE, file_action, kept, kept_in, mode_of
 
 
@@ -102,6 +103,25 @@ def test_an_edit_after_the_plan_was_shown_stays(tmp_path, change, shown, after):
     with pytest.raises(HostFailure, match=f"{path} was changed since the plan was shown"):
         change(action)
     assert path.read_text() == "by hand again\nUMASK 077\n"
+
+
+@pytest.mark.parametrize("kind", ["large", "hard links"])
+@every_change
+def test_a_file_whose_content_cannot_be_kept_stays(tmp_path, change, shown, after, kind):
+    """Its state has the same word for each content: an edit would not be noticed either."""
+    path = tmp_path / "f"
+    path.write_text("by hand\n")
+    action = shown(path)
+    if kind == "large":
+        os.truncate(path, MAX_BYTES + 1)
+    else:
+        (tmp_path / "other").hardlink_to(path)
+    action["replaces"] = file_facts.state(str(path))
+    assert action["replaces"] == file_facts.UNREADABLE
+    with pytest.raises((HostFailure, Unsafe)) as caught:
+        change(action)
+    assert "move it away" in str(caught.value) or change == file_actions.setting
+    assert path.read_text().startswith("by hand\n")
 
 
 @every_change

@@ -420,3 +420,14 @@ def test_a_selection_without_any_area_is_refused():
     with pytest.raises(Refused, match="leave no area"):
         apply.check_areas(AreaSelection(("system",), ("system",)))
     apply.check_areas(AreaSelection(("system", "code"), ("system",)))
+
+
+def test_a_file_whose_content_cannot_be_kept_is_not_replaced_or_deleted(facts, wanted):
+    path, gone = "/etc/sudoers.d/opstasks", wanted.removals[0].path
+    there = {**facts["paths"][path], "sha256": "unreadable"}
+    facts["paths"] |= {path: there, gone: there}
+    reasons = plan_of(facts, wanted).refusals
+    assert sorted(reason.split(" cannot be kept")[0] for reason in reasons) == sorted(
+        f"the content of {name}" for name in (path, gone)
+    )
+    assert all(reason.endswith("; move it away") for reason in reasons)

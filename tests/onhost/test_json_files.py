@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opstasks.onhost.json_files import read_json, write_json
+from opstasks.onhost.json_files import is_copy, read_json, write_json
 
 
 def test_a_file_is_written_with_its_mode_and_read_back(tmp_path):
@@ -43,3 +43,16 @@ def test_anything_but_an_object_counts_as_empty(tmp_path, data):
     path.write_bytes(data)
     assert read_json(path) == {}
     assert read_json(Path("/no/such/file")) == {}
+
+
+@pytest.mark.parametrize(
+    ("record", "copied"),
+    [
+        ({"id": "a"}, True),
+        *(({"id": id}, False) for id in ("gone", "b", "", "a\0", 1)),
+        *((other, False) for other in ({}, [], None)),
+    ],
+)
+def test_a_copy_has_the_id_of_another_record_that_exists(tmp_path, record, copied):
+    (tmp_path / "a.json").touch()
+    assert is_copy(tmp_path / "b.json", record) is copied

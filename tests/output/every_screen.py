@@ -72,7 +72,7 @@ def _many(line):
 # A document, and the journal's own lines: the terminal divides them.
 NOT_DRAWN = {"--json", "--raw"}
 PLAIN = [_of_reader(reader) for reader in READERS if not NOT_DRAWN & set(reader.words)]
-CHANGES = ("pause", "unpause", "service.stop", "service.restart", "prepare-reboot", "sync.start")
+CHANGES = ("pause", "unpause", "service.stop", "prepare-reboot", "sync.start")
 CHANGES += ("sync.stop", "sync.once", "scheduled.cancel", "config.set", "config.unset")
 QUESTIONS = [replace(row, flags=(), numbers=(1,)) for row in PLAIN if row.words[0] in CHANGES]
 FORTY = scenes.jobs_answer(40)
@@ -80,6 +80,7 @@ FILES = " ".join(["x", scenes.PATHS[0][1:], "a/b.csv"])
 REMOVAL = f"outputs.rm {scenes.WORKSPACES[0]} {FILES} --source keep"
 IDS = " ".join(map(scenes.id_of, range(3)))
 HELD = {"plain": scenes.HELD, "locks__holders": scenes.HOLDERS}
+CAN_START = {"deploy__releases": scenes.NO_RELEASES, "deploy__fit": scenes.UNKNOWN_FIT}
 BACK = {"deploy__inspect": scenes.ROLLBACK, "deploy__releases": scenes.ROLLBACKS}
 A = hosts.SHORT
 SCENES = [
@@ -93,6 +94,7 @@ SCENES = [
     *asked_and_done(scene("deploy", "12 commits", deploy__inspect=scenes.DEPLOY)),
     *asked_and_done(scene("deploy --all-commits", "LOSES", A, deploy__inspect=scenes.LOSES)),
     *asked_and_done(scene("deploy.rollback", "AFTERWARDS", **BACK)),
+    *asked_and_done(scene("service.restart", "AFTERWARDS", **CAN_START)),
     scene("deploy", "UNFINISHED", A, deploy__inspect=scenes.UNFINISHED),
     scene("deploy.pending", "12 behind, 5 ahead", deploy__inspect=scenes.LOSES),
     *asked_and_done(scene(REMOVAL, "3 files", A, outputs__inspect=scenes.outputs_of)),

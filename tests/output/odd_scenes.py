@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 
 from opstasks.deploy.facts import Commit, DeployFacts
+from opstasks.deploy.fit import FitFacts
 from opstasks.deploy.release import ReleasesAnswer
 from opstasks.history.read import HistoryAnswer, JournalEntry
 from opstasks.images.facts import RegistryOffer
@@ -182,6 +183,7 @@ HISTORY = HistoryAnswer(
     ignored=3,
 )
 ROLLBACKS = ReleasesAnswer(ROLLBACK.releases)
+NO_RELEASES, UNKNOWN_FIT = ReleasesAnswer(()), FitFacts()
 OWNER = json.dumps(commands.OWNER | {"who": PEOPLE[1], "task": "outputs.rm"})
 # A command that says who has the lock, and one that succeeds if it is free.
 HELD = {"echo held": Reply(out=OWNER), "flock -n": Reply(1)}

@@ -92,6 +92,19 @@ def asked(folder, *, to_write=False):
     return {"root": str(folder / "none"), "records": str(folder), "to_write": to_write}
 
 
+def test_a_persons_copy_of_a_record_is_no_removal(tmp_path):
+    (tmp_path / "a-1.json").write_text(json.dumps({**RECORD, "state": "removed"}))
+    (tmp_path / "a-1-copy.json").write_text(json.dumps(RECORD))
+    assert [(found.id, found.state) for found in read_records(str(tmp_path))] == [
+        ("a-1", "removed")
+    ]
+    # Without the record itself, the copy is all that is left of it.
+    (tmp_path / "a-1.json").unlink()
+    assert [(found.id, found.state) for found in read_records(str(tmp_path))] == [
+        ("a-1-copy", "unreadable")
+    ]
+
+
 @pytest.mark.parametrize("kind", ["closed", "folder", "pipe", "link"])
 def test_a_record_that_cannot_be_opened_is_named(tmp_path, monkeypatch, kind):
     path, read = tmp_path / "a-1.json", safe_files.read

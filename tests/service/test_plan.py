@@ -10,12 +10,12 @@ from invoke.exceptions import Exit
 from opstasks.cli.app import App
 from opstasks.cli.context import Context
 from opstasks.cli.options import RunOptions
-from opstasks.core.errors import Refused
+from opstasks.core.errors import OpsError, Refused
 from opstasks.core.state import HostState
 from opstasks.fleet.fleet import Fleet
 from opstasks.output.parts import text_of_line
 from opstasks.primitives import systemd
-from opstasks.service import act, plan, tasks
+from opstasks.service import plan, tasks
 from opstasks.service.act import RunningJobs, ServiceFacts, ServiceResult
 from tests.fake_host import FakeHost
 from tests.screen_check import WIDTHS, check_screen
@@ -109,7 +109,6 @@ def run(monkeypatch, capsys):
     """Run a verb on two hosts; its exit code and what it printed."""
 
     def start(verb, facts, **options):
-        monkeypatch.setattr(act, "inspect", lambda host: facts[host.name])
         monkeypatch.setattr(Context, "fleet", Fleet([FakeHost(name) for name in facts]))
         after = "stopped" if verb == "stop" else "up"
 
@@ -117,9 +116,15 @@ def run(monkeypatch, capsys):
             now = HostState(service=after)
             return ServiceResult(True, facts[host.name].unit.state, after, RunningJobs(2), (), now)
 
+        def inspect(host):
+            if isinstance(facts[host.name], OpsError):
+                raise facts[host.name]
+            return facts[host.name]
+
+        ctx = Context(invoke.Config(), App(RunOptions(**options)))
         code = 0
         try:
-            tasks._roll(Context(invoke.Config(), App(RunOptions(**options))), verb, work, 5)
+            tasks._roll(ctx, verb, inspect, work, 5)
         except Exit as ended:
             code = ended.code
         return code, capsys.readouterr().out
@@ -160,6 +165,14 @@ def test_a_dry_run_shows_the_same_plan_and_changes_nothing(run, verb):
     whole = run(verb, facts, yes=True, hosts=("a",))[1]
     assert whole.startswith(dry)
     assert "DONE" not in dry
+
+
+@pytest.mark.parametrize("options", [{}, {"dry": True}])
+def test_a_host_that_refuses_is_shown_before_anybody_is_asked(run, options):
+    no = Refused("the code needs database version 1", host="a", hint="inv -H a deploy")
+    code, out = run("restart", {"a": no}, hosts=("a",), **options)
+    assert code == 2
+    assert "Restart" not in out
 
 
 def test_nothing_to_do_needs_no_yes(run):

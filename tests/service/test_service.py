@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import ANY
 
 import pytest
 
@@ -44,16 +45,17 @@ def tpp(fake_host, monkeypatch):
     return host
 
 
-def expect_inspection(tpp, unit, counted=TWO_JOBS, versions=FITTING):
+def expect_inspection(tpp, unit, counted=TWO_JOBS):
     tpp.expect(systemd.show("jobrunner"), unit, user="opensafely")
     tpp.expect(READ, JobsRequest(tpp.spec.database, JobSelection(), 0), counted, user="opensafely")
-    asked = FitRequest(tpp.spec.code_dir, tpp.spec.database)
-    tpp.expect(FIT, asked, versions, user="opensafely")
 
 
-def expect_releases(tpp, *releases):
+def expect_releases(tpp, *releases, versions=FITTING):
+    """Expect what decides whether code and database can start."""
     request = ReleasesRequest("/home/opensafely/opstasks")
     tpp.expect(RELEASES, request, ReleasesAnswer(releases), user="opensafely")
+    asked = FitRequest(tpp.spec.code_dir, tpp.spec.database)
+    tpp.expect(FIT, asked, versions, user="opensafely")
 
 
 def expect_control(tpp, *verbs, after=UP):
@@ -163,6 +165,7 @@ def test_start_fails_if_releases_cannot_be_read(tpp):
     tpp.expect_lock("service.start")
     request = ReleasesRequest("/home/opensafely/opstasks")
     tpp.expect(RELEASES, request, Reply(0, "nonsense"))
+    tpp.expect(FIT, ANY, FITTING)
     with pytest.raises(InvalidResponse):
         service.start(tpp, 1)
 
@@ -209,18 +212,47 @@ def test_a_stop_by_a_person_is_not_blamed_on_the_service(tpp):
 
 @pytest.mark.parametrize(("verb", "unit"), [("start", DOWN), ("restart", UP), ("restart", DOWN)])
 def test_a_service_that_cannot_start_with_its_database_is_not_touched(tpp, verb, unit):
-    expect_inspection(tpp, unit, versions=TOO_NEW)
+    expect_inspection(tpp, unit)
     tpp.expect_lock(f"service.{verb}")
-    expect_releases(tpp, ENDED)
+    expect_releases(tpp, ENDED, versions=TOO_NEW)
     with pytest.raises(Refused, match=r"code needs database version 1, .* at version 3") as caught:
         getattr(service, verb)(tpp, 1)
     assert caught.value.hint == "inv -H tpp deploy"
 
 
+@pytest.mark.parametrize(
+    ("releases", "versions", "words"),
+    [
+        ([ENDED], TOO_NEW, "code needs database version 1"),
+        ([ENDED, UNFINISHED], FITTING, "is unfinished"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_a_plan_is_refused_where_the_change_would_be(tpp, verb, releases, versions, words):
+    """Before a person is asked, and also with --dry: without the lock."""
+    expect_inspection(tpp, DOWN)
+    expect_releases(tpp, *releases, versions=versions)
+    with pytest.raises(Refused, match=words):
+        getattr(service, f"inspect_{verb}")(tpp)
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_a_plan_is_refused_for_a_unit_that_systemd_would_not_start(tpp, verb):
+    expect_inspection(tpp, DOWN.replace("loaded", "masked"))
+    with pytest.raises(Refused, match="masked"):
+        getattr(service, f"inspect_{verb}")(tpp)
+
+
+def test_a_plan_needs_no_more_for_a_service_that_is_up(tpp):
+    expect_inspection(tpp, UP)
+    assert service.inspect_start(tpp).unit.is_serving
+
+
 @pytest.mark.parametrize("versions", [FitFacts(None, 3), FitFacts(1, None), Reply(127, "", "")])
 def test_unknown_versions_are_no_reason_to_refuse(tpp, versions):
-    expect_inspection(tpp, DOWN, versions=versions)
-    assert service.inspect(tpp).misfit == ""
+    expect_inspection(tpp, DOWN)
+    expect_releases(tpp, ENDED, versions=versions)
+    assert service.inspect_restart(tpp).unit.is_down
 
 
 @pytest.mark.parametrize("verb", ["start", "restart"])

@@ -47,15 +47,16 @@ def docker() -> dict[str, str]:
 
 
 def path(name: str) -> dict[str, Any] | None:
-    """A path, as this account sees it."""
+    """A path, as this account sees it; a folder that it may not enter counts as unreadable."""
     try:
         info = Path(name).stat()
     except OSError:
         return None
+    needed = os.R_OK | os.X_OK if stat.S_ISDIR(info.st_mode) else os.R_OK
     return {
         "owner": account_name(info.st_uid),
         "mode": stat.S_IMODE(info.st_mode),
-        "readable": os.access(name, os.R_OK),
+        "readable": os.access(name, needed),
         "writable": os.access(name, os.W_OK),
     }
 

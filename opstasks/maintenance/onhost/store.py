@@ -1,5 +1,6 @@
 """Runs on the host: reading the records."""
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -66,16 +67,27 @@ def pending(site: Site) -> list[ScheduledItem]:
     Work whose unit or timer is gone (it was killed, for example) will never get an outcome: it is
     not pending. Raises HostFailure when systemd does not answer.
     """
-    here, now = boot_id(), time.time()
+    here = boot_id()
     found = [i for i in read_items(site.lock_dir) if not i.outcome and i.boot_id == here]
     states = unit_states([name for item in found for name in item.units])
-    return [item for item in found if is_alive(item, item.state(here, states), now)]
+    return [item for item in found if is_alive(site, item, item.state(here, states))]
 
 
-def is_alive(item: ScheduledItem, state: str, now: float) -> bool:
+def is_alive(site: Site, item: ScheduledItem, state: str) -> bool:
     """Whether work is scheduled or under way; new work may not have its timer yet."""
-    is_new = state == TIMER_LOST and abs(now - item.scheduled_at) < TIMER_STARTS_S
+    is_new = state == TIMER_LOST and abs(written_s(site, item)) < TIMER_STARTS_S
     return is_new or state in (SCHEDULED, RUNNING)
+
+
+def written_s(site: Site, item: ScheduledItem) -> float:
+    """How many seconds ago a record was written; `scheduled_at` may be later than the clock.
+
+    Infinite if its file is gone.
+    """
+    try:
+        return time.time() - item_path(site.lock_dir, item.id).stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def dead(site: Site) -> list[ScheduledItem]:

@@ -16,6 +16,7 @@ from opstasks.onhost.backups import keep_replaced
 from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.safe_files import (
     FOLDER,
+    Unsafe,
     fits,
     give,
     ids,
@@ -81,7 +82,7 @@ def file(action: Action) -> None:
 def remove(action: Action) -> None:
     """Delete a file."""
     with contextlib.suppress(FileNotFoundError), parent_of(action["path"]) as (folder, name):
-        keep_replaced(action["path"], action["kept_in"])
+        keep_aside(action)
         check_shown(action, "absent")
         os.unlink(name, dir_fd=folder)
     reload(action["reload"])
@@ -105,13 +106,25 @@ def keep(action: Action, give_rights: Callable[[int], None]) -> None:
     """Keep the present content of a file that an action replaces, without its secrets."""
     path = action["path"]
     if not action["backup"]:
-        keep_replaced(path, action["kept_in"])
+        keep_aside(action)
         return
     info = look(path)
     if info is not None and stat.S_ISREG(info.st_mode):
         data = read(path)
         with parent_of(path) as (folder, name):
             backups.keep(folder, name, data, give_rights)
+
+
+def keep_aside(action: Action) -> None:
+    """Keep the present content of a file in the folder of root's.
+
+    Raises HostFailure if that cannot be done: it would be lost, and with it a person's edit.
+    """
+    try:
+        keep_replaced(action["path"], action["kept_in"])
+    except Unsafe as error:
+        text = f"the content of {action['path']} cannot be kept; move it away"
+        raise HostFailure(text, str(error)) from error
 
 
 def reload(what: str) -> None:

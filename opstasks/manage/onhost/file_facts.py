@@ -16,6 +16,8 @@ from opstasks.onhost.limits import LATEST_AT
 from opstasks.onhost.safe_files import Unsafe, fits, ids, is_too_deep, look, open_folder, read
 
 Facts = dict[str, Any]
+# Instead of a hash: the content of a file that cannot be read safely.
+UNREADABLE = "unreadable"
 # How many examples of wrong entries are returned.
 EXAMPLES = 3
 # How many bytes of a differing file are sent.
@@ -40,8 +42,8 @@ def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
     if facts["kind"] == "file" and may_read:
         try:
             data = read(name)
-        except Unsafe:  # too large, or no longer a file: it will be replaced
-            return {**facts, "sha256": "unreadable"}
+        except Unsafe:  # too large, or with several hard links: its content could not be kept
+            return {**facts, "sha256": UNREADABLE}
         facts["sha256"] = hashlib.sha256(data).hexdigest()
         if wanted_sha256 and facts["sha256"] != wanted_sha256:
             facts["text"] = data[:TEXT_BYTES].decode("utf-8", "replace")

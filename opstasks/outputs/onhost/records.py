@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from opstasks.onhost import safe_files
 from opstasks.onhost.folder_rights import CLOSED
-from opstasks.onhost.json_files import write_json
+from opstasks.onhost.json_files import is_copy, write_json
 from opstasks.onhost.limits import MAX_LINE, check
 from opstasks.onhost.protocol import HostRefusal, error_text
 
@@ -113,6 +113,7 @@ def write_record(folder: str, record: RemovalRecord) -> None:
 def read_records(folder: str) -> list[RemovalRecord]:
     """Every record, newest first; for a file that cannot be read, one that says why.
 
+    A person's copy of a record is none.
     Raises HostRefusal when the folder itself cannot be read.
     """
     try:
@@ -123,12 +124,15 @@ def read_records(folder: str) -> list[RemovalRecord]:
         text = f"the records of removals cannot be read: {error_text(error)}"
         raise HostRefusal(text, cause=CLOSED) from error
     found = [_read(Path(folder, name)) for name in sorted(names)]
-    return sorted(found, key=lambda record: record.started_at, reverse=True)
+    return sorted(filter(None, found), key=lambda record: record.started_at, reverse=True)
 
 
-def _read(path: Path) -> RemovalRecord:
+def _read(path: Path) -> RemovalRecord | None:
     try:
-        record = record_from(json.loads(safe_files.read(str(path))))
+        values = json.loads(safe_files.read(str(path)))
+        if is_copy(path, values):
+            return None
+        record = record_from(values)
         if record.id != path.stem or not record.is_readable:
             raise ValueError("it has the name of another record")
     except OSError as error:
