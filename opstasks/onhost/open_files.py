@@ -50,15 +50,21 @@ def sees_all() -> bool:
 
 
 def processes() -> Iterator[tuple[Path, Ids]]:
-    """Every other process, newest first: one that forks all the time has a high id."""
+    """Every other process, newest first: one that forks all the time is gone in a moment."""
     with os.scandir(PROC) as entries:
-        pids = sorted(
-            (int(entry.name) for entry in entries if entry.name.isdecimal()), reverse=True
-        )
+        found = [int(entry.name) for entry in entries if entry.name.isdecimal()]
+    newest = _newest_pid()
+    # Ids begin again after the largest one: those above the newest are the oldest.
+    pids = sorted(found, key=lambda pid: (pid <= newest, pid), reverse=True)
     for pid in pids:
         with contextlib.suppress(OSError, ValueError, IndexError):
             if pid != os.getpid():
                 yield PROC / str(pid), ids_of(PROC / str(pid))
+
+
+def _newest_pid() -> int:
+    """The id of the process that was started last."""
+    return int((PROC / "loadavg").read_text().split()[4])
 
 
 def ids_of(folder: Path) -> Ids:

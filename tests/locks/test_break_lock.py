@@ -106,6 +106,16 @@ def test_holders_are_the_processes_with_the_file_open(hold, file, tmp_path):
     assert open_files.holders(str(tmp_path / "absent")) == []
 
 
+def test_the_newest_processes_come_first_also_after_the_largest_id(tmp_path, monkeypatch):
+    for pid in (1, 900, 32_000, 32_700, 3, 7):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (x) S 1 1 1 {'0 ' * 20}")
+    (tmp_path / "loadavg").write_text("0.1 0.2 0.3 1/99 900\n")
+    monkeypatch.setattr(open_files, "PROC", tmp_path)
+    found = [ids.pid for _, ids in open_files.processes()]
+    assert found == [900, 7, 3, 1, 32_700, 32_000]
+
+
 def test_a_process_cannot_choose_its_account_by_its_name(tmp_path):
     (tmp_path / "status").write_text("Name:\ta\x85Uid:\t0 \nUid:\t1000\t0\t0\t0\n")
     assert open_files.real_uid_of(tmp_path) == 1000
