@@ -365,6 +365,7 @@ PARSERS = (
     # -- secrets
     host("onhost.masking:masked", *SECRETS),
     host("onhost.masking:masked-tokens", *SECRETS, call=masked_tokens),
+    host("onhost.masking:masked_env", *SECRETS, "# ", "\n"),
     host("onhost.masking:masked_words", *SECRETS, call=masked_words),
     host("onhost.masking:without_credentials", "a://", ":", "@", "/", "?"),
     host("onhost.masking:marked", "# A is a secret\n", "# ", "\n"),

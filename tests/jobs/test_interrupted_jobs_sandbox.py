@@ -97,7 +97,7 @@ def test_a_fault_just_after_the_mark_is_a_failure_that_the_hint_completes(
     error = failed(inv("-H", HOST, "--json", "jobs.kill", job, "--yes"))
     assert CAUSE[kind] in error["message"]
     assert job in error["message"]
-    assert error["hint"] == f"inv -H {HOST} jobs.kill {job}, which does the rest"
+    assert error["hint"] == f"inv -H {HOST} jobs.kill {job}; it does the rest"
     heal()
     row = jobs.row(managed, HOST, job)
     # Without docker, the service itself may record an error of the job afterwards.

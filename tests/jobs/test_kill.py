@@ -305,7 +305,7 @@ def test_a_database_that_cannot_be_read_after_the_mark_is_a_failure(script, repl
     with pytest.raises(Incomplete, match="begun for abc, but the result is not known") as caught:
         kill(script)
     assert reply_reason(reply) in caught.value.message
-    assert caught.value.hint == "inv -H tpp jobs.kill abc, which does the rest"
+    assert caught.value.hint == "inv -H tpp jobs.kill abc; it does the rest"
 
 
 def reply_reason(reply):
@@ -326,14 +326,14 @@ def test_a_docker_that_stops_after_the_mark_is_a_failure_with_the_jobs_state(scr
     )
     assert error.tail == "Cannot connect to the Docker daemon"
     assert error.now == HostState(jobs={"abc": "failed (killed_by_admin)"})
-    assert error.hint == "inv -H tpp jobs.kill abc, which does the rest"
+    assert error.hint == "inv -H tpp jobs.kill abc; it does the rest"
 
 
 def test_the_hint_keeps_the_wish_to_clean_up_nothing(script):
     script.locked().found(MARKED).killed(1, cleanup=False).found(MARKED)
     with pytest.raises(VerifyFailed) as caught:
         kill(script, cleanup=False)
-    assert caught.value.hint == "inv -H tpp jobs.kill abc --no-cleanup, which does the rest"
+    assert caught.value.hint == "inv -H tpp jobs.kill abc --no-cleanup; it does the rest"
 
 
 def test_a_kill_claims_the_state_that_it_read_last(script):

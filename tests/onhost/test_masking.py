@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.onhost import masking
-from opstasks.onhost.masking import MASK, masked, masked_words
+from opstasks.onhost.masking import MASK, masked, masked_env, masked_words
 
 S = "opensesame7"
 NAMES = (
@@ -177,3 +177,19 @@ def test_a_key_is_secret_by_its_name_its_value_or_its_file():
 )
 def test_a_placeholder_is_of_the_same_kind_and_tells_nothing(value, instead):
     assert masking.placeholder(value) == instead
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("# don't set HASH='x for now\nA=4\n", "# don't set HASH=***\nA=4\n"),
+        ("# PASSWORD=it's\n; b\nA=4\n", "# PASSWORD=***\n***\nA=4\n"),
+        ("PASSWORD='a\n# b\nc'\nA=4\n", "PASSWORD=***\n***\n***\nA=4\n"),
+        (
+            "# -----BEGIN PRIVATE KEY-----\n# abc\n# -----END PRIVATE KEY-----\nA=4\n",
+            "# ***\n***\n***\nA=4\n",
+        ),
+    ],
+)
+def test_what_opens_in_a_comment_of_an_env_file_ends_with_it(text, shown):
+    assert masked_env(text) == shown

@@ -190,7 +190,7 @@ def test_a_failed_run_shows_the_advice_of_its_record_but_not_as_a_hint(host):
     with pytest.raises(VerifyFailed, match="the run failed: x") as caught:
         act.once(host)
     assert caught.value.tail == "do y"
-    assert caught.value.hint == "inv -H tpp sync.once, once that is corrected"
+    assert caught.value.hint == "inv -H tpp sync.once; once that is corrected"
 
 
 def test_a_host_that_is_being_changed_is_not_touched(host):
