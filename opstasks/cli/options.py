@@ -69,6 +69,9 @@ CORE_HELP: dict[str, tuple[str, str]] = {
 }
 # Flags of Invoke for its own way to run commands; no task here uses it.
 UNUSED_FLAGS = ("command-timeout", "hide", "pty", "warn-only")
+LIST_FLAGS = ("list-depth", "list-format")
+# Invoke reads them before it loads the tasks, and so before it knows flags of ours.
+EARLY_FLAGS = ("collection", "search-root", "write-pyc")
 
 
 @dataclass(frozen=True)

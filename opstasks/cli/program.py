@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import invoke
 from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
+from invoke.completion.complete import print_completion_script
 from invoke.exceptions import Exit, UnknownFileType
 
 from opstasks.cli import ignored, interrupts
@@ -100,9 +101,7 @@ class CommandLine(invoke.Program):
             with self._usage_explained():
                 self.argv = [self.argv[0], *self._arranged(), *self._after()]
                 super().parse_core_args()
-        if shell := self.args["print-completion-script"].value:
-            with self._usage_explained():
-                Choice(SHELLS).parsed("--print-completion-script", shell)
+        self._print_at_once()
 
     def parse_tasks(self) -> None:
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
@@ -117,8 +116,11 @@ class CommandLine(invoke.Program):
         with self._usage_explained():
             self._help_if_asked()
             self.core.unparsed[:] = self._arranged()
+            early = set(ignored.given_of(self.core[0].args.values()))
             super().parse_tasks()
+            self._print_at_once()
             given = self.core[0].args.values()
+            ignored.refuse_late(given, early)
             ignored.refuse(given, self.tasks, self.core.remainder, self.catalogue)
 
     def parse_cleanup(self) -> None:
@@ -164,16 +166,23 @@ class CommandLine(invoke.Program):
 
     # -- help --------------------------------------------------------------------------------
 
-    def print_version(self) -> None:
-        """The version; called by Invoke for --version."""
-        with self._usage_explained():
-            self._refuse_json("--version")
-            super().print_version()
+    def _print_at_once(self) -> None:
+        """Print the version or Invoke's completion script, if asked to, and end: no task runs."""
+        shell = self.args["print-completion-script"].value
+        if not shell and not self.args.version.value:
+            return
+        with self._usage_explained(), until_pipe_closes():
+            if self.args.version.value:
+                self._refuse_json("--version")
+                self.print_version()
+            else:
+                Choice(SHELLS).parsed("--print-completion-script", shell)
+                self._refuse_json("--print-completion-script", shell)
+                print_completion_script(shell=shell, names=self.binary_names)
+        raise Exit
 
     def print_help(self) -> None:
         """The overview; called by Invoke for a line without a task."""
-        if {"--version", "-V"} & set(self._typed()):
-            return self.print_version()
         is_asked = bool(self.args.help.value)
         if "hosts" in self.args and self.args.hosts.value and not is_asked:
             chosen = shlex.quote(",".join(self.args.hosts.value))
