@@ -91,7 +91,7 @@ class App:
         else:
             specs = [local_host(self.inventory)]
             if not self._is_anywhere:
-                refuse_unless_backend(specs[0], self.run.task, self.inventory)
+                refuse_unless_backend(specs[0], self.run.task, self.inventory, self.options.typed)
         return Fleet(
             [self._make_host(spec) for spec in specs],
             parallel=self.options.parallel,

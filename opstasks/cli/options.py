@@ -76,7 +76,7 @@ EARLY_FLAGS = ("collection", "search-root", "write-pyc")
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The core flags of one run, and the words after ``--``."""
+    """The core flags of one run, the words after ``--``, and all words as they were typed."""
 
     hosts: tuple[str, ...] = ()
     inventory: str = ""
@@ -92,6 +92,7 @@ class RunOptions:
     connect_timeout_s: int = 0
     password: Secret | None = None
     remainder: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
     no_color: bool = False
     wide: bool = False
     ids_only: bool = False
@@ -121,6 +122,7 @@ def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOp
         wide=args.wide.value,
         fields=fields_from(args.fields.value),
         ids_only=args.quiet.value,
+        typed=tuple(argv[1:]),
         remainder=tuple(argv[argv.index("--") + 1 :]) if "--" in argv else (),
     )
 

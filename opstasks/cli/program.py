@@ -314,6 +314,7 @@ class CommandLine(invoke.Program):
             shapes=self.shapes(),
             core=self._core(),
             inventory=inventory_if_valid,
+            after=self._after(),
         )
 
     @contextlib.contextmanager

@@ -208,6 +208,22 @@ def test_the_message_names_the_hosts_and_what_to_type():
     assert caught.value.hint == "inv -H HOSTS status"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "prepare-reboot --at 22:00",
+        "pause --reason 'a b' --yes",
+        "jobs.kill abc tpp",
+        "run -- ls -l",
+    ],
+)
+def test_the_command_to_type_has_every_word_that_was_typed(run_here, line, monkeypatch):
+    """`prepare-reboot` without `--at 22:00` would begin at once."""
+    monkeypatch.setattr("pwd.getpwnam", lambda account: {}[account])
+    done = run_here(*shlex.split(line))
+    assert (done.code, done.err.splitlines()[-1]) == (2, f"next:  inv -H HOSTS {line}")
+
+
 def test_a_backend_host_needs_no_hosts():
     refuse_unless_backend(HostSpec(name="local", local=True, service_user="root"), "x", INVENTORY)
     known = HostSpec(name="tpp", local=True, service_user="no-such-account")
@@ -229,7 +245,7 @@ def test_only_the_program_prints_errors():
     ("words", "message", "hint"),
     [
         ("stop", "'stop' is not a task", "inv --list"),
-        ("status tpp", "'tpp' is a host", "inv -H tpp status"),
+        ("status tpp", "'tpp' is a host", "inv -H tpp --json status"),
         ("status foo", "status takes no word such as 'foo'", "inv --help status"),
         ("jobs.show ''", "jobs.show: '' is empty: a value is missing", "inv --help jobs.show"),
         ("statsu --help", "Did you mean status?", "inv --help status"),
