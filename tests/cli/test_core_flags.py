@@ -373,6 +373,8 @@ def test_hosts_that_failed_stop_a_change_with_a_word_about_the_others(capsys):
     ctx = Context(invoke.Config(), App(RunOptions(hosts=("a", "b"))))
     assert ctx.to_change(plans, lambda plan: True) == []
     assert "nothing was changed; --keep-going goes on with a" in capsys.readouterr().err
+    assert ctx.to_change(plans, lambda plan: False) == []
+    assert capsys.readouterr().err == "nothing was changed\n"
     dry = Context(invoke.Config(), App(RunOptions(hosts=("a", "b"), dry=True)))
     assert dry.to_change(plans, lambda plan: True) == []
     assert capsys.readouterr().err == ""
