@@ -115,7 +115,9 @@ class KnownWords:
         place = len(line) - len(misfit.rest) - 1
         end = next((i for i in range(place, len(line)) if line[i].startswith("-")), len(line))
         first = line[place - 1].removeprefix(f"{misfit.flag}=")
-        before = [each for each in line[: place - 1] if each != misfit.flag]
+        before = line[: place - 1]
+        if before[-1] == misfit.flag:  # not in ``--reason=before``
+            before = before[:-1]
         text = " ".join([first, *line[place:end]])
         hint = shlex.join(["inv", *before, misfit.flag, text, *line[end:]])
         what = f"{misfit.task}: {misfit.word!r} follows {misfit.flag}: put the text in quotes"
