@@ -102,7 +102,8 @@ class KnownWords:
     def misplaced_task(self, misfit: MisplacedTask, line: Sequence[str]) -> Refused:
         """A task that may be meant as a word of the task before it."""
         word, task = misfit.word, misfit.task
-        is_for_task = "--task" in self.shapes[task].flags and "--task" not in line
+        given = {each.partition("=")[0] for each in line}
+        is_for_task = "--task" in self.shapes[task].flags and "--task" not in given
         flag = misfit.flag or ("--task" if is_for_task else "")
         what = f"{task}: {word!r} is a task: type it as a command of its own"
         if not flag:

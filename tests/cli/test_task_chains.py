@@ -88,6 +88,8 @@ def test_the_program_refuses_a_change_after_reading(run_here, reading, changing)
         ("-H all history deploy", "or with --task", "inv -H all history --task deploy"),
         ("history pause -H tpp", "or with --task", "inv history --task pause -H tpp"),
         ("history --task deploy pause", "since history only reads", "inv --help history"),
+        ("history --task=deploy pause", "since history only reads", "inv --help history"),
+        ("history pause --task=deploy", "since history only reads", "inv --help history"),
         ("-H all jobs.ls deploy", "since jobs.ls only reads", "inv --help jobs.ls"),
         ("-H tpp logs deploy", "or with --job", "inv -H tpp logs --job deploy"),
         ("jobs.show abc pause", "since jobs.show only reads", "inv --help jobs.show"),
