@@ -22,8 +22,8 @@ from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
 from invoke.completion.complete import print_completion_script
 from invoke.exceptions import Exit, UnknownFileType
 
-from opstasks.cli import ignored, interrupts
-from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic, value_of
+from opstasks.cli import ignored, interrupts, lists
+from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic
 from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.options import CORE_FLAGS, CORE_HELP, options_from
 from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from opstasks.cli.usage import KnownWords
 
 
-LIST_FORMATS = ("flat", "nested", "json")
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -105,7 +104,8 @@ class CommandLine(invoke.Program):
 
     def parse_tasks(self) -> None:
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
-        self._give_back_flags()
+        with self._usage_explained():
+            self._give_back_flags()
         if self.args.list.value or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
@@ -131,7 +131,7 @@ class CommandLine(invoke.Program):
             group = self.args.list.value
             if isinstance(group, str) and group not in self.catalogue.groups:
                 raise self._known().unknown_group(group)
-            Choice(LIST_FORMATS).parsed("--list-format", self.args["list-format"].value)
+            lists.FORMATS.parsed("--list-format", self.args["list-format"].value)
             super().parse_cleanup()
 
     def update_config(self, merge: bool = True) -> None:
@@ -194,7 +194,7 @@ class CommandLine(invoke.Program):
 
     def list_flat(self) -> None:
         """The tasks with what they do; called by Invoke for --list."""
-        self._refuse_json("--list", "--list-format json")
+        self._refuse_json("--list", f"{self.list_root or ''} --list-format json".strip())
         if self.list_depth:
             super().list_flat()
         else:
@@ -232,18 +232,13 @@ class CommandLine(invoke.Program):
     def _give_back_flags(self) -> None:
         """Give back what Invoke took for the value of --list or --help: a flag that is ours.
 
-        The stock ``inv`` parses them before it knows our flags. After one of ours, it leaves them.
+        The stock ``inv`` parses them before it knows our flags. After one of ours, it leaves them,
+        and the flags for a list.
         """
         for arg in (self.args.list, self.args.help):
             if str(arg.value).startswith("-") and arg.value in self._core().flags:
                 arg.set_value(True, cast=False)
-        typed = self._typed()
-        if "--list" in typed and not self.args.list.value:
-            following = [*typed, ""][typed.index("--list") + 1]
-            group = "" if following.startswith("-") else following
-            self.args.list.set_value(group or True, cast=False)
-            form = self.args["list-format"]
-            form.set_value(value_of("--list-format", typed) or form.value)
+        lists.take_flags(self.args, self._typed(), self.shapes)
 
     def _refuse_unknown_task(self) -> None:
         """Raise Refused for ``statsu --help``; a line without a task shows the overview."""

@@ -273,7 +273,7 @@ def test_only_the_program_prints_errors():
         ("--fields a,,b -H tpp status", "--fields: a name is empty", "--fields id,state"),
         ("", "no task is given", "inv -H all --json status"),
         ("--list", "--json has no meaning with --list", "inv --list --list-format json"),
-        ("--list jobs", "--json has no meaning with --list", "inv --list --list-format json"),
+        ("--list jobs", "--json has no meaning with --list", "--list jobs --list-format json"),
         ("--list status", "'status' is a task, not a group", "inv --help status"),
         ("--list --list-format xml", "--list-format must be flat, nested", "inv --help flags"),
         ("--help", "--json has no meaning with --help", "inv --help"),
@@ -297,34 +297,6 @@ def test_wrong_usage_is_one_message_also_as_json(run_here, words, message, hint)
 def test_a_list_may_be_asked_for_at_the_end_of_a_line(run_here):
     done = run_here("-H", "tpp", "status", "--list")
     assert (done.code, done.out.splitlines()[0]) == (0, "LOOK")
-
-
-@pytest.mark.parametrize("name", ["inv", "opstasks"])
-@pytest.mark.parametrize(
-    ("words", "code", "shown"),
-    [
-        ("--list --json", 2, "--json has no meaning with --list"),
-        ("-l --json", 2, "--json has no meaning with --list"),
-        ("--help --json", 2, "--json has no meaning with --help"),
-        ("--help -q", 0, "LOOK "),
-        ("-h -y", 0, "LOOK "),
-        ("--help -H tpp status", 0, "-H HOSTS status [flags]"),
-        ("-H tpp --help", 0, "LOOK "),
-        ("--help --nosuch", 2, "'--nosuch' is not a task"),
-        ("--list -H tpp", 0, "LOOK"),
-        ("--list --nosuch", 2, "no group of tasks is called '--nosuch'"),
-        ("--json --list --list-format json", 0, '"tasks": ['),
-        ("--json --list jobs --list-format=json", 0, '"name": "kill"'),
-        ("-q --list jobs", 0, "  jobs.ls  "),
-    ],
-)
-def test_a_flag_after_list_or_help_is_no_group_and_no_task(program, name, words, code, shown):
-    """The stock `inv` does not know our flags when it parses those two."""
-    done = program(*words.split(), name=name)
-    assert (done.returncode, shown in done.stdout + done.stderr) == (code, True), done.stderr
-    if "--json" in words:
-        document = json.loads(done.stdout)
-        assert document.get("exit_code", 0) == code
 
 
 def test_a_span_for_a_core_flag_is_understood_at_any_place(run_here):
