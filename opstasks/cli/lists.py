@@ -41,4 +41,4 @@ def _take(arg: Any, typed: Sequence[str]) -> None:
     for flag in (f"--{arg.names[0]}", f"-{arg.names[1]}"):
         if text := value_of(flag, typed):
             form = Number(least=1) if arg.kind is int else FORMATS
-            arg.set_value(form.parsed(flag, text))
+            arg.set_value(form.parsed(f"--{arg.names[0]}", text))
