@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -68,15 +67,25 @@ class App:
     def fleet(self) -> Fleet:
         """The hosts that -H selects; this machine without it."""
         if self._fleet is None:
-            self._fleet = self._make_fleet()
+            self._fleet = self._make_fleet(self.options.hosts)
         return self._fleet
 
     def choose_all(self) -> None:
-        """Without -H, select every host of hosts.yaml; call it before the hosts are used."""
-        if not self.options.hosts:
-            self.options = replace(self.options, hosts=("all",))
+        """Without -H, select every host of hosts.yaml, for this task only.
 
-    def _make_fleet(self) -> Fleet:
+        Raises Refused if there is none. Call it before the hosts are used.
+        """
+        from opstasks.core.errors import Refused
+
+        if self.options.hosts:
+            return
+        if not self.inventory.hosts:
+            path = self._inventory_file
+            what = f"{path} has no hosts" if path else "there is no hosts.yaml"
+            raise Refused(what, hint="write a hosts.yaml, see hosts.example.yaml")
+        self._fleet = self._make_fleet(("all",))
+
+    def _make_fleet(self, chosen: Sequence[str]) -> Fleet:
         from opstasks.cli.here import refuse_unless_backend
         from opstasks.fleet import host_patterns
         from opstasks.fleet.fleet import Fleet
@@ -85,13 +94,13 @@ class App:
         def failed() -> list[str]:
             return self.run.failed(self.inventory, self._inventory_file, self.console)
 
-        if self.options.hosts:
-            items = host_patterns.expand(self.options.hosts, failed)
+        if chosen:
+            items = host_patterns.expand(chosen, failed)
             specs = self.inventory.choose(items)
         else:
             specs = [local_host(self.inventory)]
             if not self._is_anywhere:
-                refuse_unless_backend(specs[0], self.run.task, self.inventory)
+                refuse_unless_backend(specs[0], self.run.task, self.inventory, self.options.typed)
         return Fleet(
             [self._make_host(spec) for spec in specs],
             parallel=self.options.parallel,

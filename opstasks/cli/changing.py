@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
 
 from opstasks.cli.context import Context
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 
+P = TypeVar("P")
+
 
 def need_every_host(
-    ctx: Context, plans: FleetResult[Any], unchanged: FleetResult[Any] | None = None
+    ctx: Context,
+    plans: FleetResult[P],
+    unchanged: FleetResult[Any],
+    wants: Callable[[P], bool],
 ) -> None:
     """Show what went wrong; end the program then, unless --keep-going or --dry.
 
     A change of some hosts only must be meant. `unchanged` is the result then, for --json: hosts
-    that were not changed; by default the plans.
+    that were not changed. `wants`: whether there is something to do on a host, by its plan.
     """
     if not plans.exit_code:
         return
@@ -24,8 +29,8 @@ def need_every_host(
         if not ctx.options.json:
             ctx.console.problems(plans)
         return
-    ctx.say_stopped(plans)
-    ctx.finish(plans if unchanged is None else unchanged)
+    ctx.say_stopped(plans, wants)
+    ctx.finish(unchanged)
 
 
 def command_for(ctx: Context, task: str, hosts: Collection[str]) -> str:

@@ -178,24 +178,26 @@ class Context(invoke.Context):
         if self.options.dry:
             return []
         if plans.exit_code and not self.options.keep_going:
-            self.say_stopped(plans)
+            self.say_stopped(plans, wants)
             return []
         found = plans.values
         return [host for host in self.fleet.hosts if host.name in found and wants(found[host.name])]
 
-    def say_stopped(self, plans: FleetResult[Any]) -> None:
+    def say_stopped(self, plans: FleetResult[P], wants: Callable[[P], bool]) -> None:
         """Show the errors, and say that nothing was changed and how to go on without these hosts.
 
-        Otherwise the plan of the other hosts looks as if it had been carried out.
+        Otherwise the plan of the other hosts looks as if it had been carried out. `wants`: whether
+        there is something to do on a host, by its plan.
         """
         from opstasks.core.formats import first_names
 
         if self.options.json:
             return
         self.console.problems(plans)
+        names = first_names([host for host, plan in plans.values.items() if wants(plan)], NAMED)
         if plans.values:
-            names = first_names(list(plans.values), NAMED)
-            self.console.note(f"nothing was changed; --keep-going goes on with {names}")
+            how = f"; --keep-going goes on with {names}" if names else ""
+            self.console.note(f"nothing was changed{how}")
 
     def carry_out(
         self,

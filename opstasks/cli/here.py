@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opstasks.core.errors import Refused
@@ -13,9 +15,12 @@ if TYPE_CHECKING:
 NAMED = 6
 
 
-def refuse_unless_backend(spec: HostSpec, task: str, inventory: Inventory) -> None:
+def refuse_unless_backend(
+    spec: HostSpec, task: str, inventory: Inventory, typed: Sequence[str] = ()
+) -> None:
     """Raise Refused if a task would run on this machine, and it is no backend host.
 
+    `typed` are the words that were typed: without them, the next command would do something else.
     It is one if hosts.yaml has its name as a `hostname`, or if it has the service account.
     """
     import pwd
@@ -28,7 +33,7 @@ def refuse_unless_backend(spec: HostSpec, task: str, inventory: Inventory) -> No
         raise Refused(
             f"{task}: -H is missing, and this machine is no backend host"
             f" (it has no account {spec.service_user}){_known(inventory)}",
-            hint=_typed(task, inventory),
+            hint=_hint(typed or [task], inventory),
         ) from None
 
 
@@ -38,8 +43,8 @@ def _known(inventory: Inventory) -> str:
     return f"; hosts: {first_names(list(inventory.hosts), NAMED)}" if inventory.hosts else ""
 
 
-def _typed(task: str, inventory: Inventory) -> str:
+def _hint(words: Sequence[str], inventory: Inventory) -> str:
     if not inventory.hosts:
         return "write a hosts.yaml, see hosts.example.yaml"
     # Not the name of a host: the person did not choose one, and the task may change it.
-    return f"inv -H HOSTS {task}"
+    return shlex.join(["inv", "-H", "HOSTS", *words])

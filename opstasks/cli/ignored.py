@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opstasks.cli.options import UNUSED_FLAGS
+from opstasks.cli.options import EARLY_FLAGS, LIST_FLAGS, UNUSED_FLAGS
 from opstasks.cli.task import NOT_FOR_SCREENS
 from opstasks.core.errors import Refused
 
@@ -38,12 +38,29 @@ def refuse(
         raise Refused(f"{name} takes no words after --", hint=f"inv --help {name}")
 
 
+def refuse_late(core: Iterable[Argument], early: Collection[str]) -> None:
+    """Raise Refused for a flag after the first words that has an effect only before them.
+
+    `early` are the names of those that Invoke found there.
+    """
+    given = given_of(core)
+    for name in EARLY_FLAGS:
+        if name in given and name not in early:
+            flag = spelled(given[name])
+            hint = f"type {flag} before all other words"
+            raise Refused(f"{flag} has no effect at this place", hint=hint)
+
+
 def _refuse_core(given: Mapping[str, Argument]) -> None:
     """Refuse core flags that no task uses, or that say how to show what is not shown."""
     for name in UNUSED_FLAGS:
         if name in given:
             flag = spelled(given[name])
             raise _without(f"{flag} has no effect: no task uses it", flag)
+    for name in LIST_FLAGS:
+        if name in given:
+            flag = spelled(given[name])
+            raise _without(f"{flag} has a meaning only with --list", flag)
     if "fields" in given and "json" not in given:
         raise Refused("--fields has a meaning only with --json", hint="add --json")
     for other in NOT_FOR_SCREENS:

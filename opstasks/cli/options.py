@@ -69,11 +69,14 @@ CORE_HELP: dict[str, tuple[str, str]] = {
 }
 # Flags of Invoke for its own way to run commands; no task here uses it.
 UNUSED_FLAGS = ("command-timeout", "hide", "pty", "warn-only")
+LIST_FLAGS = ("list-depth", "list-format")
+# Invoke reads them before it loads the tasks, and so before it knows flags of ours.
+EARLY_FLAGS = ("collection", "search-root", "write-pyc")
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The core flags of one run, and the words after ``--``."""
+    """The core flags of one run, the words after ``--``, and all words as they were typed."""
 
     hosts: tuple[str, ...] = ()
     inventory: str = ""
@@ -89,6 +92,7 @@ class RunOptions:
     connect_timeout_s: int = 0
     password: Secret | None = None
     remainder: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
     no_color: bool = False
     wide: bool = False
     ids_only: bool = False
@@ -118,6 +122,7 @@ def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOp
         wide=args.wide.value,
         fields=fields_from(args.fields.value),
         ids_only=args.quiet.value,
+        typed=tuple(argv[1:]),
         remainder=tuple(argv[argv.index("--") + 1 :]) if "--" in argv else (),
     )
 

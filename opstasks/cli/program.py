@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import invoke
 from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
+from invoke.completion.complete import print_completion_script
 from invoke.exceptions import Exit, UnknownFileType
 
-from opstasks.cli import ignored, interrupts
-from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic, value_of
+from opstasks.cli import ignored, interrupts, lists
+from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic
 from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.options import CORE_FLAGS, CORE_HELP, options_from
 from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from opstasks.cli.usage import KnownWords
 
 
-LIST_FORMATS = ("flat", "nested", "json")
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -100,13 +100,12 @@ class CommandLine(invoke.Program):
             with self._usage_explained():
                 self.argv = [self.argv[0], *self._arranged(), *self._after()]
                 super().parse_core_args()
-        if shell := self.args["print-completion-script"].value:
-            with self._usage_explained():
-                Choice(SHELLS).parsed("--print-completion-script", shell)
+        self._print_at_once()
 
     def parse_tasks(self) -> None:
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
-        self._give_back_flags()
+        with self._usage_explained():
+            self._give_back_flags()
         if self.args.list.value or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
@@ -117,8 +116,11 @@ class CommandLine(invoke.Program):
         with self._usage_explained():
             self._help_if_asked()
             self.core.unparsed[:] = self._arranged()
+            early = set(ignored.given_of(self.core[0].args.values()))
             super().parse_tasks()
+            self._print_at_once()
             given = self.core[0].args.values()
+            ignored.refuse_late(given, early)
             ignored.refuse(given, self.tasks, self.core.remainder, self.catalogue)
 
     def parse_cleanup(self) -> None:
@@ -129,7 +131,7 @@ class CommandLine(invoke.Program):
             group = self.args.list.value
             if isinstance(group, str) and group not in self.catalogue.groups:
                 raise self._known().unknown_group(group)
-            Choice(LIST_FORMATS).parsed("--list-format", self.args["list-format"].value)
+            lists.FORMATS.parsed("--list-format", self.args["list-format"].value)
             super().parse_cleanup()
 
     def update_config(self, merge: bool = True) -> None:
@@ -164,16 +166,23 @@ class CommandLine(invoke.Program):
 
     # -- help --------------------------------------------------------------------------------
 
-    def print_version(self) -> None:
-        """The version; called by Invoke for --version."""
-        with self._usage_explained():
-            self._refuse_json("--version")
-            super().print_version()
+    def _print_at_once(self) -> None:
+        """Print the version or Invoke's completion script, if asked to, and end: no task runs."""
+        shell = self.args["print-completion-script"].value
+        if not shell and not self.args.version.value:
+            return
+        with self._usage_explained(), until_pipe_closes():
+            if self.args.version.value:
+                self._refuse_json("--version")
+                self.print_version()
+            else:
+                Choice(SHELLS).parsed("--print-completion-script", shell)
+                self._refuse_json("--print-completion-script", shell)
+                print_completion_script(shell=shell, names=self.binary_names)
+        raise Exit
 
     def print_help(self) -> None:
         """The overview; called by Invoke for a line without a task."""
-        if {"--version", "-V"} & set(self._typed()):
-            return self.print_version()
         is_asked = bool(self.args.help.value)
         if "hosts" in self.args and self.args.hosts.value and not is_asked:
             chosen = shlex.quote(",".join(self.args.hosts.value))
@@ -185,7 +194,7 @@ class CommandLine(invoke.Program):
 
     def list_flat(self) -> None:
         """The tasks with what they do; called by Invoke for --list."""
-        self._refuse_json("--list", "--list-format json")
+        self._refuse_json("--list", f"{self.list_root or ''} --list-format json".strip())
         if self.list_depth:
             super().list_flat()
         else:
@@ -223,18 +232,13 @@ class CommandLine(invoke.Program):
     def _give_back_flags(self) -> None:
         """Give back what Invoke took for the value of --list or --help: a flag that is ours.
 
-        The stock ``inv`` parses them before it knows our flags. After one of ours, it leaves them.
+        The stock ``inv`` parses them before it knows our flags. After one of ours, it leaves them,
+        and the flags for a list.
         """
         for arg in (self.args.list, self.args.help):
             if str(arg.value).startswith("-") and arg.value in self._core().flags:
                 arg.set_value(True, cast=False)
-        typed = self._typed()
-        if "--list" in typed and not self.args.list.value:
-            following = [*typed, ""][typed.index("--list") + 1]
-            group = "" if following.startswith("-") else following
-            self.args.list.set_value(group or True, cast=False)
-            form = self.args["list-format"]
-            form.set_value(value_of("--list-format", typed) or form.value)
+        lists.take_flags(self.args, self._typed(), self.shapes)
 
     def _refuse_unknown_task(self) -> None:
         """Raise Refused for ``statsu --help``; a line without a task shows the overview."""
@@ -305,6 +309,7 @@ class CommandLine(invoke.Program):
             shapes=self.shapes(),
             core=self._core(),
             inventory=inventory_if_valid,
+            after=self._after(),
         )
 
     @contextlib.contextmanager

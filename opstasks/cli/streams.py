@@ -24,7 +24,11 @@ def until_pipe_closes() -> Iterator[None]:
     Raises OpsError when the disk is full.
     """
     try:
-        yield
+        try:
+            yield
+        except Exit:  # after all was printed
+            sys.stdout.flush()
+            raise
         sys.stdout.flush()
     except OSError as error:
         from opstasks.output.console import to_nowhere, unwritten

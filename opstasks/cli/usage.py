@@ -31,13 +31,17 @@ LIKE_A_HOST = 0.8
 
 @dataclass(frozen=True)
 class KnownWords:
-    """What a word can be: a task (and whether it changes something), a group, a flag, a host."""
+    """What a word can be: a task (and whether it changes something), a group, a flag, a host.
+
+    `after` are the words of the line from ``--`` on, which the next command to type keeps.
+    """
 
     tasks: Mapping[str, bool]
     groups: Mapping[str, Sequence[str]]
     shapes: Mapping[str, TaskShape]
     core: TaskShape
     inventory: Callable[[], Inventory | None]
+    after: Sequence[str] = ()
 
     # -- misfit words ------------------------------------------------------------------------
 
@@ -51,38 +55,39 @@ class KnownWords:
             return self.misplaced_task(misfit, line)
         if isinstance(misfit, UnquotedText):
             return self.unquoted_text(misfit, line)
-        return self.unknown_task(misfit.word, misfit.rest)
+        return self.unknown_task(misfit.word, misfit.rest, _before(misfit, line))
 
-    def unknown_task(self, word: str, rest: Sequence[str] = ()) -> Refused:
-        """A word that is no task."""
+    def unknown_task(
+        self, word: str, rest: Sequence[str] = (), before: Sequence[str] = ()
+    ) -> Refused:
+        """A word that is no task, with the words after and before it."""
         next_task = next((each for each in rest if each in self.shapes), "")
         if word in self.groups:
             return self._group(word, rest)
         if word.lower() in HELP_WORDS:
             return Refused(f"{word!r} is not a task", hint=f"inv --help {next_task or 'TASK'}")
-        found = self.host(word, next_task or "status") or self._tasks_like(word)
+        found = self.host(word, [*before, *rest]) or self._tasks_like(word)
         if found:
             return found
         if word.startswith("sandbox") and "sandbox" not in self.groups:
             return Refused(f"{word!r} needs the Docker SDK", hint="pip install 'opstasks[sandbox]'")
-        # The host is a guess: no command that would change it.
-        is_reading = next_task in self.tasks and not self.tasks[next_task]
-        return self._near(word, next_task if is_reading else "status")
+        return self._near(word, [*before, *rest])
 
     def extra_word(self, misfit: ExtraWord, line: Sequence[str]) -> Refused:
         """A word after a task that takes no more words."""
         word, task = misfit.word, misfit.task
         shape = self.shapes[task]
         if what := shape.after_dashes:
-            hint = _typed(line, misfit, "--")
+            rest = [*misfit.rest, *self.after[1:]]
+            hint = shlex.join(["inv", *_before(misfit, line), "--", word, *rest])
             return Refused(f"{task}: {what.strip('[]')} must follow --", hint=hint)
         if f"{task}.{word}" in self.tasks:
             return self._joined(task, word)
-        before = line[: len(line) - len(misfit.rest) - 1]
+        before = _before(misfit, line)
         found = (
             self._meant_flag(misfit, extra_words.certain_flag(task, shape, word, before))
             or (self._group(word, misfit.rest) if word in self.groups else None)
-            or self.host(word, task)
+            or self.host(word, [*before, *misfit.rest])
         )
         if found:
             return found
@@ -97,19 +102,23 @@ class KnownWords:
     def misplaced_task(self, misfit: MisplacedTask, line: Sequence[str]) -> Refused:
         """A task that may be meant as a word of the task before it."""
         word, task = misfit.word, misfit.task
-        is_for_task = "--task" in self.shapes[task].flags and "--task" not in line
+        given = {each.partition("=")[0] for each in line}
+        is_for_task = "--task" in self.shapes[task].flags and "--task" not in given
         flag = misfit.flag or ("--task" if is_for_task else "")
         what = f"{task}: {word!r} is a task: type it as a command of its own"
         if not flag:
             return Refused(f"{what}, since {task} only reads", hint=f"inv --help {task}")
-        return Refused(f"{what}, or with {flag}", hint=_typed(line, misfit, flag))
+        hint = self._command(*_before(misfit, line), flag, word, *misfit.rest)
+        return Refused(f"{what}, or with {flag}", hint=hint)
 
     def unquoted_text(self, misfit: UnquotedText, line: Sequence[str]) -> Refused:
         """A word after the one word of a text: the quotes are missing, or it is another task."""
         place = len(line) - len(misfit.rest) - 1
         end = next((i for i in range(place, len(line)) if line[i].startswith("-")), len(line))
         first = line[place - 1].removeprefix(f"{misfit.flag}=")
-        before = [each for each in line[: place - 1] if each != misfit.flag]
+        before = line[: place - 1]
+        if before[-1] == misfit.flag:  # not in ``--reason=before``
+            before = before[:-1]
         text = " ".join([first, *line[place:end]])
         hint = shlex.join(["inv", *before, misfit.flag, text, *line[end:]])
         what = f"{misfit.task}: {misfit.word!r} follows {misfit.flag}: put the text in quotes"
@@ -147,20 +156,35 @@ class KnownWords:
         hint = f"inv --list {near[0]}" if near else "inv --list"
         return Refused(f"no group of tasks is called {word!r}{meant}", hint=hint)
 
-    def host(self, word: str, task: str) -> Refused | None:
-        """The error for the name of a host or group without -H; None for another word."""
+    def host(self, word: str, others: Sequence[str]) -> Refused | None:
+        """The error for the name of a host or group without -H; None for another word.
+
+        `others` are the other words of the line: without them, the command would do something else.
+        """
+        kind = self._kind_of_hosts(word)
+        if not kind:
+            return None
+        task = next((each for each in others if each in self.shapes), "")
+        if _has_hosts(others):
+            return Refused(
+                f"{word!r} is {kind}, and -H is given already", hint=f"inv --help {task or 'flags'}"
+            )
+        return Refused(f"{word!r} is {kind}", hint=self._on(word, others if task else ()))
+
+    def _kind_of_hosts(self, word: str) -> str:
+        """What a word names, if it is hosts; otherwise ""."""
         inventory = self.inventory()
         if inventory is None:
-            return None
+            return ""
         names = word.split(",")
         is_address = all("@" in name and inventory.knows(name) for name in names)
         if not is_address and not all(name in inventory.names() for name in names):
-            return None
-        kind = "a host" if word in inventory.hosts or is_address else "a group of hosts"
-        kind = "a list of hosts" if len(names) > 1 else kind
-        return Refused(f"{word!r} is {kind}", hint=f"inv -H {word} {task}")
+            return ""
+        if len(names) > 1:
+            return "a list of hosts"
+        return "a host" if word in inventory.hosts or is_address else "a group of hosts"
 
-    def _near(self, word: str, task: str) -> Refused:
+    def _near(self, word: str, others: Sequence[str]) -> Refused:
         """A word that is like a group of tasks, or like a host; otherwise only the list is left."""
         what = f"{word!r} is not a task"
         groups = [group for group in self.groups if suggest.is_one_mistake(word, group)]
@@ -171,8 +195,27 @@ class KnownWords:
         inventory = self.inventory()
         if inventory and (near := inventory.nearest(word, LIKE_A_HOST)):
             kind = "host" if near in inventory.hosts else "group of hosts"
-            return Refused(f"{what}. Did you mean the {kind} {near}?", hint=f"inv -H {near} {task}")
+            hint = self._command_on(near, others)
+            return Refused(f"{what}. Did you mean the {kind} {near}?", hint=hint)
         return Refused(what, hint="inv --list")
+
+    def _command_on(self, near: str, others: Sequence[str]) -> str:
+        """What to type for a host that is a guess: no command that would change it."""
+        if _has_hosts(others):
+            return "inv --help flags"
+        tasks = [each for each in others if each in self.shapes]
+        is_reading = tasks and not any(self.shapes[each].changes for each in tasks)
+        return self._on(near, others if is_reading else ())
+
+    def _on(self, hosts: str, words: Sequence[str]) -> str:
+        """A command to type for hosts: a line, or a look at them."""
+        if not words:
+            return shlex.join(["inv", "-H", hosts, "status"])
+        return self._command("-H", hosts, *words)
+
+    def _command(self, *words: str) -> str:
+        """A command to type, with the words of the line after ``--``."""
+        return shlex.join(["inv", *words, *self.after])
 
     def _group(self, word: str, rest: Sequence[str]) -> Refused:
         """A group's name: its tasks; with the rest of a task's name after it, that task."""
@@ -223,10 +266,13 @@ def _no_such_word(misfit: ExtraWord, meant: str = "") -> Refused:
     return Refused(what, hint=f"inv --help {misfit.task}")
 
 
-def _typed(line: Sequence[str], misfit: MisfitWord, flag: str) -> str:
-    """The line that was typed, with a flag before the misfit word."""
-    before = line[: len(line) - len(misfit.rest) - 1]
-    return shlex.join(["inv", *before, flag, misfit.word, *misfit.rest])
+def _before(misfit: MisfitWord, line: Sequence[str]) -> Sequence[str]:
+    """The words of the line before the misfit word."""
+    return line[: len(line) - len(misfit.rest) - 1]
+
+
+def _has_hosts(words: Sequence[str]) -> bool:
+    return any(each.startswith(("-H", "--hosts")) for each in words)
 
 
 def inventory_if_valid() -> Inventory | None:

@@ -24,16 +24,21 @@ SURE_S = 7 * 86400
 LIMIT_S = 366 * 86400
 
 
+def _match(text: str) -> re.Match[str] | None:
+    """The parts of a span, in small or capital letters."""
+    match = _SPAN.fullmatch(text.strip().lower())
+    return match if match and any(match.groups()) else None
+
+
 def is_span(text: str) -> bool:
     """Whether `text` has the form of a span."""
-    match = _SPAN.fullmatch(text.strip())
-    return bool(match and any(match.groups()))
+    return _match(text) is not None
 
 
 def parse(text: str) -> int:
     """The seconds of a span; raises Refused for 0, for over a year and for other text."""
-    match = _SPAN.fullmatch(text.strip())
-    if not match or not any(match.groups()):
+    match = _match(text)
+    if match is None:
         raise Refused(f"{text!r} is not a span of time", hint=HINT)
     *parts, bare = match.groups()
     seconds = sum(int(n or 0) * size for n, size in zip(parts, _UNITS_S, strict=True))
@@ -56,9 +61,9 @@ def moment(text: str, now: datetime) -> datetime:
 
     A date may have an offset, as those of --json do. Raises Refused.
     """
-    typed, text = text, text.strip().lower()
     if is_span(text):
         return now - timedelta(seconds=parse(text))
+    typed, text = text, text.strip().lower()
     if text in _DAYS:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - timedelta(days=_DAYS[text])

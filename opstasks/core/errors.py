@@ -39,6 +39,8 @@ class OpsError(Exception):
     is_shown = False
     # What stands for the host in the texts, besides its name: its addresses.
     own_words: tuple[str, ...] = ()
+    # What a person must see of each host, also where several have the same error: its key.
+    own_line = ""
     # The host's state as it was read after the last action; None if it was not read.
     now: HostState | None = None
 

@@ -85,10 +85,12 @@ class FleetResult(Generic[T]):
     """One `HostResult` per host, in inventory order.
 
     `findings`: a check found something, so the exit code is 1 although every host answered.
+    `error` is what went wrong here, besides the hosts: the exit code is then 1 as well.
     """
 
     results: list[HostResult[T]] = field(default_factory=list)
     findings: bool = False
+    error: errors.OpsError | None = None
 
     def __iter__(self) -> Iterator[HostResult[T]]:
         return iter(self.results)
@@ -112,6 +114,7 @@ class FleetResult(Generic[T]):
                 for item in self
             ],
             self.findings,
+            self.error,
         )
 
     def replaced(self, later: FleetResult[Any]) -> FleetResult[Any]:
@@ -125,7 +128,7 @@ class FleetResult(Generic[T]):
         seen = {r.outcome for r in self.results}
         if "refused" in seen and "changed" in seen:
             seen.add("failed")  # exit code 2 would mean that nothing was touched
-        if self.findings:
+        if self.findings or self.error:
             seen.add("failed")
         order = [
             ("interrupted", errors.INTERRUPTED),

@@ -41,7 +41,8 @@ def judge(ctx: Context, found: FleetResult[DeployPlan]) -> FleetResult[DeployPla
     """Plans with problems become errors; ends the program then, unless --keep-going or --dry."""
     keep_refs(ctx, found.mapped(document))
     judged = FleetResult([_judged(item) for item in found])
-    changing.need_every_host(ctx, judged.mapped(_shown(ctx)))
+    shown = judged.mapped(_shown(ctx))
+    changing.need_every_host(ctx, judged, shown, lambda plan: not plan.nothing_to_do)
     return judged
 
 

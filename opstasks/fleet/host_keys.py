@@ -36,7 +36,12 @@ _KRL_MAGIC = b"SSHKRL\n\0"
 
 
 class HostKeyError(Exception):
-    """A host, or the gateway to it, showed a key that is not accepted; `hint` is what to do."""
+    """A host, or the gateway to it, showed a key that is not accepted; `hint` is what to do.
+
+    `shown` is the host's name in known_hosts and the fingerprint of the key; "" if not known.
+    """
+
+    shown = ""
 
     def __init__(self, text: str, hint: str) -> None:
         super().__init__(text)
@@ -86,6 +91,13 @@ class TrustedKeys:
     def check(self, key: paramiko.PKey) -> None:
         """Accept the key that the host shows; raises HostKeyError otherwise."""
         shown = (key.get_name(), key.asbytes())
+        try:
+            self._check(key, shown)
+        except HostKeyError as error:
+            error.shown = f"{self.place}  {fingerprint(shown)}"
+            raise
+
+    def _check(self, key: paramiko.PKey, shown: HostKey) -> None:
         place = self.place
         if shown in self.keys.revoked or any(_is_listed(key, path) for path in self.revoked_lists):
             text = f"the host key of {place} is REVOKED{self.stricter}"

@@ -193,7 +193,9 @@ def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable 
         words = f" ({made.proxy.words})" if made.proxy and made.proxy.words else ""
         return Unreachable(f"{error}{words}", hint=error.hint)
     if isinstance(error, HostKeyError):
-        return Unreachable(str(error), hint=error.hint)
+        refused = Unreachable(str(error), hint=error.hint)
+        refused.own_line = error.shown
+        return refused
     if proxy_problem:
         hint = f"check ProxyCommand: {settings.line_of('proxycommand')}"
         return Unreachable(proxy_problem, hint=hint)

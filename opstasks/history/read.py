@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from opstasks.core.errors import OpsError
 from opstasks.core.fields import Count, Line, Moment, Text
+from opstasks.core.hints import one_word
 from opstasks.fleet import audit, private_files
 from opstasks.fleet.audit import AuditEntry
 from opstasks.fleet.host import Host
@@ -150,15 +152,17 @@ def read_local(path: Path) -> list[HistoryRow]:
     return rows([JournalEntry(line) for line in text.split("\n")], "", "local").rows
 
 
-def own_rows(path: Path) -> tuple[list[HistoryRow], str]:
-    """The rows of the operator's own file, and a sentence if it cannot be read."""
+def own_rows(path: Path) -> tuple[list[HistoryRow], OpsError | None]:
+    """The rows of the operator's own file, and the error if it cannot be read."""
     try:
-        return read_local(path), ""
+        return read_local(path), None
     except OSError as error:
         why = (error.strerror or str(error)).lower()
     except ValueError as error:
         why = str(error)
-    return [], f"your own record {path} cannot be read: {why}"
+    text = f"your own record {path} cannot be read: {why}"
+    hint = f"make {one_word(path)} a readable file of your own, or move it away"
+    return [], OpsError(text, hint=hint)
 
 
 def rows(lines: Iterable[JournalEntry], host: str, source: str) -> HostHistory:

@@ -36,12 +36,14 @@ class HistoryQuestion:
     """What was asked for: the newest `limit` runs of each host (0: all) that match.
 
     `own` are the rows of the operator's own file, by host. `since` is as it was typed.
+    `is_whole`: that file could be read.
     """
 
     wanted: HistoryFilter
     limit: int
     own: Mapping[str, list[HistoryRow]] = field(default_factory=dict)
     since: str = ""
+    is_whole: bool = True
 
     def of(self, host: str, there: HostHistory | None) -> HostHistory:
         """The rows of a host; only our own without an answer of it."""
@@ -68,7 +70,8 @@ class HistoryScreen(Screen[HostHistory]):
 
     def nothing_lines(self, result: FleetResult[HostHistory]) -> list[Line]:
         """What was looked for, also if no host was asked."""
-        return [[nothing(self.asked, list(result.values))]]
+        text = nothing(self.asked, list(result.values))
+        return [[text]] if text else []
 
     def _cells(self, row: HistoryRow) -> Sequence[object]:
         outcome = odd(BEGUN) if row.outcome == BEGUN else outcome_part(row.outcome)
@@ -123,7 +126,9 @@ def arguments(args: Mapping[str, str]) -> list[str]:
 
 
 def nothing(asked: HistoryQuestion, hosts: Sequence[str]) -> str:
-    """What was looked for, when no run matches."""
+    """What was looked for, when no run matches; "" if a part of the record could not be read."""
+    if not asked.is_whole:
+        return ""
     wanted = asked.wanted
     words = [
         f" of {wanted.task}" if wanted.task else "",

@@ -47,13 +47,13 @@ def history(
     moment = durations.moment(since, datetime.now(UTC)) if since else None
     wanted = HistoryFilter(host, task, who, moment)
     own, problem = own_rows(audit.local_path())
-    asked = HistoryQuestion(wanted, limit, by_host(own), since)
+    asked = HistoryQuestion(wanted, limit, by_host(own), since, is_whole=not problem)
     names = ctx.options.hosts and [one.name for one in ctx.fleet.hosts]
     only = names[0] if len(names) == 1 else ""
     # The zone of the hosts is known when they have answered.
     screen = history_screen(asked, lambda: ctx.clock, only, is_piped=not ctx.console.window)
     found = _read(ctx, asked, screen)
-    for text in [*([problem] if problem else []), *notes(found, screen)]:
+    for text in notes(found, screen):
         for line in fit.paragraph(text, ctx.console.window):
             ctx.console.note(line)
     result = FleetResult(
@@ -62,7 +62,7 @@ def history(
             for i in found
         ]
     )
-    result.findings = bool(problem)
+    result.error = problem
     ctx.seen("people", result.values, lambda rows: [row.who for row in rows[::-1]])
     ctx.seen("users", result.values, lambda rows: [row.login for row in rows[::-1]])
     ctx.finish(result)

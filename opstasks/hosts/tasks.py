@@ -62,7 +62,10 @@ def _show(ctx: Context) -> None:
     names = {spec.name for spec in specs}
     groups = {name: who for name, who in inventory.groups.items() if names & set(who)}
     console.ids(spec.name for spec in specs)
-    shown = screen.routes_screen(_headline(ctx, len(specs)), groups)
+    headline = _headline(ctx, len(specs))
+    if not specs and not console.window:
+        console.note(headline)
+    shown = screen.routes_screen(headline, groups)
     ctx.finish(result, shown)
 
 

@@ -74,7 +74,7 @@ def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
     ctx.seen("scheduled", found.values, lambda choice: [(i.id, i.kind) for i in choice.items])
     unchanged = found.mapped(reports.not_cancelled)
-    need_every_host(ctx, found, unchanged)
+    need_every_host(ctx, found, unchanged, lambda choice: bool(choice.items))
     chosen, unclear = _choose_for_each(ctx, found.values, wanted)
     ctx.console.say_lines(screen.cancel_plan(chosen, ctx.clock, ctx.console.window))
     if not (chosen or unclear):

@@ -77,13 +77,17 @@ def _prepare(ctx: Context, request: RebootRequest) -> None:
 
     _say_reading(ctx)
     plans = ctx.fleet.gather(lambda host: prepare.inspect(host, request, yes=ctx.options.yes))
-    need_every_host(ctx, plans, plans.mapped(reports.not_prepared))
+
+    def wants(plan: RebootPlan) -> bool:
+        return request.reboot or not plan.is_ready
+
+    need_every_host(ctx, plans, plans.mapped(reports.not_prepared), wants)
     shown = screen.plan_lines(plans.values, request, ctx.clock, ctx.console.window)
     ctx.console.say_lines(shown)
     if ctx.options.dry:
         ctx.finish(plans.mapped(reports.prepare_planned))
         return
-    hosts = [host for host, plan in plans.values.items() if request.reboot or not plan.is_ready]
+    hosts = [host for host, plan in plans.values.items() if wants(plan)]
     if hosts:
         ctx.confirm(screen.question(hosts, plans.values, request, ctx.clock))
     _apply(ctx, plans, request)

@@ -263,8 +263,8 @@ class Console:
 
         Errors that say the same about several hosts are one.
         """
-        new = [item.error for item in result if item.error and not item.error.is_shown]
-        for group in failures.grouped(new):
+        found = [*(item.error for item in result), result.error]
+        for group in failures.grouped(error for error in found if error and not error.is_shown):
             self._errors(group)
         never_begun = ("not started", "interrupted")
         skipped = [item.host for item in result if item.outcome in never_begun and not item.error]

@@ -77,6 +77,7 @@ def failure(error: OpsError) -> dict[str, object]:
 def fleet_document(result: FleetResult[Any], fields: Sequence[str] = ()) -> dict[str, object]:
     """A fleet's result as JSON: exit code, and per host outcome, seconds, value and error.
 
+    Also the error that is not about a host, if there is one.
     `fields`: of each value, or of each one in a list, only these. Whether they exist was checked
     before a host was asked (`opstasks.cli.json_values`).
     """
@@ -92,7 +93,8 @@ def fleet_document(result: FleetResult[Any], fields: Sequence[str] = ()) -> dict
         return shown
 
     hosts = {item.host: host(item) for item in result}
-    return {"version": VERSION, "exit_code": result.exit_code, "hosts": hosts}
+    found: dict[str, object] = {"version": VERSION, "exit_code": result.exit_code, "hosts": hosts}
+    return {**found, "error": error_document(result.error)} if result.error else found
 
 
 def selected(value: object, fields: Sequence[str]) -> object:

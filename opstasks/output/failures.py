@@ -1,7 +1,8 @@
 """An error as lines: what went wrong and where, the last lines, and what to type next.
 
 Errors that say the same about several hosts are one. If their texts contain what is each host's
-own, such as its address, general words take its place.
+own, such as its address, general words take its place. The key that a host showed is
+then in a line of its own.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def lines(group: Sequence[OpsError], width: int = 0) -> list[Line]:
     """Errors that differ only in the host, for a window of a width (0: not a terminal)."""
     first = group[0]
     found = _wrapped([Painted(LABEL.rstrip(), "red"), f"  {printable(what(group))}"], width)
+    found += _own_lines(group, width)
     if command := _common(group, lambda error: error.command)[:MOST_LINE]:
         found += _wrapped([f"{INDENT}command: {printable(command)}"], width)
     found += _tail_lines(_common(group, lambda error: error.tail), width)
@@ -61,6 +63,14 @@ def lines(group: Sequence[OpsError], width: int = 0) -> list[Line]:
     if first.hint:
         found += _wrapped([bold(NEXT.rstrip()), "  ", *_hint_parts(hint(group))], width)
     return found
+
+
+def _own_lines(group: Sequence[OpsError], width: int) -> list[Line]:
+    """What each host of a group showed, where their common text leaves it out."""
+    if len({error.message for error in group}) == 1:
+        return []
+    texts = [f"{error.host}  {error.own_line}" for error in group if error.own_line]
+    return [line for text in texts for line in _wrapped([INDENT + printable(text)], width)]
 
 
 def _tail_lines(tail: str, width: int) -> list[Line]:
@@ -145,7 +155,8 @@ def _without_addresses(text: str, error: OpsError) -> str:
     for word in words:
         if word != error.host:
             text = re.sub(f"{_BEGIN}{re.escape(word)}{_END}", ADDRESS, text)
-    return _FINGERPRINT.sub("SHA256:…", text)
+    # Without such a line, a fingerprint that nobody sees could not be compared.
+    return _FINGERPRINT.sub("SHA256:…", text) if error.own_line else text
 
 
 def _with_host(hint: str, host: str, name: str) -> str:

@@ -72,7 +72,7 @@ def _roll(
     planned: FleetResult[Any] = found.mapped(lambda facts: plan.make_plan(verb, facts, watch_s))
     plans, width = planned.values, ctx.console.window
     unchanged = planned if ctx.options.dry else found.mapped(act.unchanged)
-    changing.need_every_host(ctx, unchanged)
+    changing.need_every_host(ctx, planned, unchanged, lambda each: each.changes)
     todo = [host for host in ctx.fleet.hosts if host.name in plans and plans[host.name].changes]
     undo = changing.command_for(ctx, plan.UNDO[verb], [host.name for host in todo])
     ctx.console.say_lines(plan.lines(plans, width, undo))

@@ -49,7 +49,7 @@ def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) ->
     command = make_command(ctx.options.remainder, timeout)
     if not user:
         for host in ctx.fleet.hosts:
-            refuse_unless_backend(host.spec, "run", ctx.app.inventory)
+            refuse_unless_backend(host.spec, "run", ctx.app.inventory, ctx.options.typed)
     ctx.app.run.program = str(command.args[0])
     if ctx.options.dry:
         _show_plan(ctx, command, user, timeout)

@@ -141,11 +141,15 @@ def _now(state: SyncState) -> str:
     return f"{words}, {success}"
 
 
+def is_done(verb: Verb, state: SyncState) -> bool:
+    """Whether there is nothing to do."""
+    return (verb == "start" and state.is_well) or (verb == "stop" and state.is_off)
+
+
 def _after(verb: Verb, state: SyncState) -> Part:
     if not state.source and verb != "stop":
         return bad("refused: it has no level3_source")
-    is_done = (verb == "start" and state.is_well) or (verb == "stop" and state.is_off)
-    if is_done:
+    if is_done(verb, state):
         return dim("the same")
     if verb == "once":
         return f"one copy; the sync stays {'on' if state.on else 'off'}"

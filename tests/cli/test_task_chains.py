@@ -88,6 +88,8 @@ def test_the_program_refuses_a_change_after_reading(run_here, reading, changing)
         ("-H all history deploy", "or with --task", "inv -H all history --task deploy"),
         ("history pause -H tpp", "or with --task", "inv history --task pause -H tpp"),
         ("history --task deploy pause", "since history only reads", "inv --help history"),
+        ("history --task=deploy pause", "since history only reads", "inv --help history"),
+        ("history pause --task=deploy", "since history only reads", "inv --help history"),
         ("-H all jobs.ls deploy", "since jobs.ls only reads", "inv --help jobs.ls"),
         ("-H tpp logs deploy", "or with --job", "inv -H tpp logs --job deploy"),
         ("jobs.show abc pause", "since jobs.show only reads", "inv --help jobs.show"),
@@ -109,10 +111,18 @@ def test_the_refusal_says_how_the_word_can_be_meant(run_here, words, message, hi
         ("-H tpp pause --reason re-boot deploy", "-H tpp pause --reason 're-boot deploy'"),
         ("-H tpp pause --reason kernel update", "-H tpp pause --reason 'kernel update'"),
         ("lock.break --reason hangs service.start", "lock.break --reason 'hangs service.start'"),
+        (
+            "pause --reason 'two words' prepare-reboot --reason upgrade now",
+            "pause --reason 'two words' prepare-reboot --reason 'upgrade now'",
+        ),
+        (
+            "pause --reason 'two words' prepare-reboot --reason=upgrade now",
+            "pause --reason 'two words' prepare-reboot --reason 'upgrade now'",
+        ),
     ],
 )
 def test_a_text_without_quotes_starts_no_task(run_here, words, hint):
-    done = run_here("--yes", *words.split())
+    done = run_here("--yes", *shlex.split(words))
     assert (done.code, done.out) == (2, "")
     assert "put the text in quotes" in done.err
     assert f"next:  inv --yes {hint}\n" in done.err

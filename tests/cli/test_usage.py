@@ -1,6 +1,7 @@
 """What a wrong word or flag of a task leads to: the whole message, for the real tasks."""
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -23,9 +24,10 @@ KNOWN = KnownWords(CATALOGUE.changes, CATALOGUE.groups, CATALOGUE.shapes, CORE, 
 def explained(line):
     """The error for a line with a word or flag that does not fit."""
     words = shlex.split(line)
+    count = words.index("--") if "--" in words else len(words)
     with pytest.raises(MisfitWord) as caught:
-        arrange(words, CORE, CATALOGUE.shapes)
-    return KNOWN.explained(caught.value, words)
+        arrange(words[:count], CORE, CATALOGUE.shapes)
+    return replace(KNOWN, after=words[count:]).explained(caught.value, words[:count])
 
 
 # -- flags -----------------------------------------------------------------------------------------
@@ -224,6 +226,43 @@ def test_a_word_that_is_no_task_leads_to_its_group_task_or_host(line, message, h
     error = explained(line)
     assert message in error.message
     assert error.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("prepare-reboot tpp --at 22:00", "inv -H tpp prepare-reboot --at 22:00"),
+        ("prepare-reboot --at 22:00 tpp", "inv -H tpp prepare-reboot --at 22:00"),
+        ("--yes deploy tpp --ref v2", "inv -H tpp --yes deploy --ref v2"),
+        ("tpp,emis pause --reason 'a b' --for 2h", "inv -H tpp,emis pause --reason 'a b' --for 2h"),
+        ("tpp status deploy", "inv -H tpp status deploy"),
+        ("tpp --json", "inv -H tpp status"),
+        ("tppp logs --since 5m", "inv -H tpp logs --since 5m"),
+        ("tppp status deploy", "inv -H tpp status"),
+        ("tpp run -- ls -l", "inv -H tpp run -- ls -l"),
+        ("run tpp -- ls -l", "inv run -- tpp ls -l"),
+        ("tppp run -- ls -l", "inv -H tpp status"),
+    ],
+)
+def test_the_command_for_a_host_is_the_whole_line(line, hint):
+    """Another one might do something else: a reboot at once, another release."""
+    assert explained(line).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("line", "help_of"),
+    [
+        ("-H emis service.stop tpp", "service.stop"),
+        ("service.stop tpp --hosts=emis", "service.stop"),
+        ("-Hemis tpp status", "status"),
+        ("tpp -H emis", "flags"),
+    ],
+)
+def test_hosts_that_were_chosen_with_the_flag_are_never_dropped(line, help_of):
+    error = explained(line)
+    assert error.message == "'tpp' is a host, and -H is given already"
+    assert error.hint == f"inv --help {help_of}"
+    assert explained(line.replace("tpp", "tppp")).hint.startswith("inv --help")
 
 
 WRONG = [word for word in (*READING, *CHANGING, *NOTHING, *GROUPS, *OF_NO_GROUP) if word.strip()]

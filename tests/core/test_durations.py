@@ -1,7 +1,7 @@
 """Spans of time: which are accepted or refused, and their text."""
 
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,10 +14,22 @@ from opstasks.core.formats import span_text
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("4h", 14400), ("1h30m", 5400), ("2d", 172800), (" 5m ", 300), ("1d1s", 86401)],
+    [
+        ("90s", 90),
+        ("4h", 14400),
+        ("1h30m", 5400),
+        ("2d", 172800),
+        (" 5m ", 300),
+        ("1d1s", 86401),
+        ("4H", 14400),
+        ("1H30Min", 5400),
+    ],
 )
 def test_valid_spans_are_parsed(text, seconds):
+    now = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    assert durations.is_span(text)
     assert durations.parse(text) == seconds
+    assert durations.moment(text, now) == now - timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +44,6 @@ def test_valid_spans_are_parsed(text, seconds):
         "+4h",
         "4 h",
         "1.5h",
-        "4H",
         "30m1h",
         "4h4h",
         "0s",

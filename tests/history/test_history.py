@@ -277,12 +277,15 @@ def test_a_record_that_is_not_the_operators_own_file_is_not_read(tmp_path):
 
 def test_an_own_record_that_cannot_be_read_is_named(tmp_path):
     path = tmp_path / "audit.jsonl"
-    assert own_rows(path) == ([], "")
+    assert own_rows(path) == ([], None)
     os.mkfifo(path)
-    assert own_rows(path) == ([], f"your own record {path} cannot be read: it is not a file")
+    found, error = own_rows(path)
+    assert (found, error.exit_code) == ([], 1)
+    assert error.message == f"your own record {path} cannot be read: it is not a file"
+    assert error.hint == f"make {path} a readable file of your own, or move it away"
     path.unlink()
     path.symlink_to("nowhere")
-    assert "symbolic links" in own_rows(path)[1]
+    assert "symbolic links" in own_rows(path)[1].message
 
 
 def test_an_entry_that_cannot_be_read_is_counted_and_hides_no_other():

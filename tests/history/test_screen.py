@@ -106,6 +106,13 @@ def test_no_match_says_what_was_looked_for():
     )
 
 
+def test_nothing_is_said_of_a_record_that_could_not_be_read():
+    asked = HistoryQuestion(HistoryFilter(), 20, is_whole=False)
+    empty = FleetResult([HostResult("tpp", "ok", HostHistory([]))])
+    assert nothing(asked, []) == nothing(asked, ["tpp"]) == ""
+    assert "no change" not in text(screen(asked).lines(empty, 80))
+
+
 def test_rows_that_are_left_out_are_announced():
     asked = HistoryQuestion(HistoryFilter(), 2, {"tpp": TPP})
     result = FleetResult([HostResult("tpp", "ok", asked.of("tpp", None))])

@@ -1,5 +1,6 @@
 """The same error of many hosts is one, also if its text has something of each host."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,10 @@ from opstasks.core.command import cmd
 from opstasks.core.errors import CommandFailed, Refused, Unreachable
 from opstasks.core.hints import one_word
 from opstasks.core.state import HostState
+from opstasks.fleet import link
 from opstasks.fleet.fleet import Fleet
 from opstasks.fleet.host import Host
-from opstasks.fleet.host_keys import TrustedKeys
+from opstasks.fleet.host_keys import HostKeyError, TrustedKeys, fingerprint
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.known_hosts import HostKeys
 from opstasks.fleet.login_errors import FailedLogin
@@ -51,8 +53,11 @@ def new_host_key(host, address):
     trusted = TrustedKeys(place, HostKeys(accepted={("ssh-ed25519", b"old")}))
     try:
         trusted.check(key_of(int(address.rpartition(".")[2])))
-    except Exception as error:
-        return Unreachable(str(error), host=host, hint=error.hint)
+    except HostKeyError as error:
+        made = SimpleNamespace(hop=SimpleNamespace(settings=None))
+        refused = link._explained(error, made, "")
+        refused.host = host
+        return refused
 
 
 def no_key(host, address):
@@ -123,6 +128,37 @@ def test_an_error_with_something_of_each_host_is_shown_once(make, expected):
     (group,) = grouped(errors)
     shown = [text_of_line(line) for line in lines(group)]
     assert shown[: len(expected)] == expected
+
+
+def key_errors():
+    errors = [new_host_key(host, address) for host, address in HOSTS.items()]
+    for error, address in zip(errors, HOSTS.values(), strict=True):
+        error.own_words = (address,)
+    return errors
+
+
+@pytest.mark.parametrize("width", [0, 80])
+def test_the_key_of_each_host_is_shown_with_its_place_in_known_hosts(width):
+    (group,) = grouped(key_errors())
+    shown = "\n".join(text_of_line(line) for line in lines(group, width))
+    for number, (host, address) in enumerate(HOSTS.items(), 1):
+        key = fingerprint(("ssh-ed25519", bytes([number] * 51)))
+        assert re.search(
+            rf"^       {host}  \[{re.escape(address)}\]:2222\s+{re.escape(key)}$", shown, re.M
+        )
+
+
+def test_the_key_of_one_host_is_in_its_error_only():
+    (group,) = grouped(key_errors()[:1])
+    shown = "\n".join(text_of_line(line) for line in lines(group))
+    assert shown.count("SHA256:") == 1 and "SHA256:…" not in shown
+
+
+def test_a_fingerprint_that_no_line_shows_keeps_errors_apart():
+    errors = key_errors()[:2]
+    for error in errors:
+        error.own_line = ""
+    assert len(grouped(errors)) == 2
 
 
 def test_an_error_of_one_host_shows_its_address():
