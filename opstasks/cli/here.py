@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from opstasks.cli.retyped import retyped
 from opstasks.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def refuse_unless_backend(
         raise Refused(
             f"{task}: -H is missing, and this machine is no backend host"
             f" (it has no account {spec.service_user}){_known(inventory)}",
-            hint=_hint(typed or [task], inventory),
+            hint=_hint(task, typed or [task], inventory),
         ) from None
 
 
@@ -43,8 +43,8 @@ def _known(inventory: Inventory) -> str:
     return f"; hosts: {first_names(list(inventory.hosts), NAMED)}" if inventory.hosts else ""
 
 
-def _hint(words: Sequence[str], inventory: Inventory) -> str:
+def _hint(task: str, words: Sequence[str], inventory: Inventory) -> str:
     if not inventory.hosts:
         return "write a hosts.yaml, see hosts.example.yaml"
     # Not the name of a host: the person did not choose one, and the task may change it.
-    return shlex.join(["inv", "-H", "HOSTS", *words])
+    return retyped(["-H", "HOSTS", *words], task)

@@ -17,6 +17,7 @@ from opstasks.cli.argv import (
     UnknownFlag,
     UnquotedText,
 )
+from opstasks.cli.retyped import retyped
 from opstasks.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class KnownWords:
         shape = self.shapes[task]
         if what := shape.after_dashes:
             rest = [*misfit.rest, *self.after[1:]]
-            hint = shlex.join(["inv", *_before(misfit, line), "--", word, *rest])
+            hint = retyped([*_before(misfit, line), "--", word, *rest], task)
             return Refused(f"{task}: {what.strip('[]')} must follow --", hint=hint)
         if f"{task}.{word}" in self.tasks:
             return self._joined(task, word)
@@ -120,7 +121,7 @@ class KnownWords:
         if before[-1] == misfit.flag:  # not in ``--reason=before``
             before = before[:-1]
         text = " ".join([first, *line[place:end]])
-        hint = shlex.join(["inv", *before, misfit.flag, text, *line[end:]])
+        hint = retyped([*before, misfit.flag, text, *line[end:]], misfit.task)
         what = f"{misfit.task}: {misfit.word!r} follows {misfit.flag}: put the text in quotes"
         if misfit.word in self.shapes:
             what += ", or type the task as a command of its own"
@@ -210,12 +211,13 @@ class KnownWords:
     def _on(self, hosts: str, words: Sequence[str]) -> str:
         """A command to type for hosts: a line, or a look at them."""
         if not words:
-            return shlex.join(["inv", "-H", hosts, "status"])
+            return retyped(["-H", hosts, "status"])
         return self._command("-H", hosts, *words)
 
     def _command(self, *words: str) -> str:
         """A command to type, with the words of the line after ``--``."""
-        return shlex.join(["inv", *words, *self.after])
+        task = next((each for each in words if each in self.shapes), "")
+        return retyped([*words, *self.after], task)
 
     def _group(self, word: str, rest: Sequence[str]) -> Refused:
         """A group's name: its tasks; with the rest of a task's name after it, that task."""

@@ -67,3 +67,22 @@ def test_a_mistake_in_hosts_yaml_names_its_line(run_here, fleet):
         f"{fleet} has 1 mistake: hosts.yaml:2: groups.prod: ['dead-1'] is not a mapping\n"
         in done.err
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        ("config.set DB_PASSWORD=hunter22", "config.set"),
+        ("config.set DB_PASSWORD=hunter22 -- x", "config.set"),
+        ("config.show --reason a b dead-1 --password hunter22", "config.show"),
+        ("pause --reason two words https://user:hunter22@x/y", "pause"),
+        ("run mysql -phunter22", "run"),
+        ("status -- --token hunter22", "status"),
+    ],
+)
+def test_a_command_to_type_repeats_no_secret(run_here, fleet, words, help_of):
+    """The line that was typed is on the screen; the error may be kept in a log."""
+    done = run_here(*shlex.split(words))
+    assert done.code == 2
+    assert "hunter22" not in done.err + done.out
+    assert f"next:  inv --help {help_of}\n" in done.err

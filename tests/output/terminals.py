@@ -71,7 +71,7 @@ class Window:
 
     def settings(self):
         """The settings of the terminal (stty), without its size."""
-        self.type("clear; stty -a; echo over\n")
+        self.type("clear; stty -a; echo o''ver\n")  # what is typed is shown, too
         shown = self.wait_for("over\n")
         return [line for line in shown.split("\n") if "rows" not in line]
 
