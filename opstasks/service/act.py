@@ -6,8 +6,10 @@ A started service must stay up, with the same process; otherwise the start has f
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from opstasks.core.command import Command
 from opstasks.core.errors import (
     Interrupted,
     InvalidResponse,
@@ -20,8 +22,10 @@ from opstasks.core.hints import one_word
 from opstasks.core.result import Result
 from opstasks.core.state import HostState, ServiceState
 from opstasks.deploy import fit, release
+from opstasks.fleet import lock
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs.read import JobsAnswer, jobs_answer, jobs_command
 from opstasks.onhost import unit_state
 from opstasks.primitives import journal, systemd
@@ -102,7 +106,10 @@ def inspect_restart(host: Host) -> ServiceFacts:
 
 def _judged(host: Host, facts: ServiceFacts) -> ServiceFacts:
     _refuse(host, facts.unit)
-    _refuse_misfit(host)
+    found = host.service.gather({"lock": lock.holder(host.spec), **_start_commands(host.spec)})
+    # Who has the lock may be changing both just now; without it, `change` says who that is.
+    if lock.parse_owner(found["lock"].out) is None:
+        _refuse_misfit(host, found)
     return facts
 
 
@@ -117,7 +124,7 @@ def start(host: Host, watch_s: float) -> ServiceResult:
         return unchanged(before)
     _refuse(host, before.unit)
     with change(host.service, "service.start"):
-        _refuse_misfit(host)
+        _refuse_misfit(host, host.service.gather(_start_commands(host.spec)))
         return _started(host, before, watch_s, "start")
 
 
@@ -149,7 +156,7 @@ def restart(host: Host, watch_s: float) -> ServiceResult:
     before = inspect(host)
     _refuse(host, before.unit)
     with change(host.service, "service.restart"):
-        _refuse_misfit(host)
+        _refuse_misfit(host, host.service.gather(_start_commands(host.spec)))
         return _started(host, before, watch_s, "stop", "start")
 
 
@@ -161,14 +168,16 @@ def _refuse(host: Host, unit: UnitState) -> None:
     refuse_other_account(host, unit)
 
 
-def _refuse_misfit(host: Host) -> None:
+def _start_commands(spec: HostSpec) -> dict[str, Command]:
+    """What tells whether the service could start; only under the lock is it true at the start."""
+    return {"releases": release.list_command(spec), "fit": fit.fit_command(spec)}
+
+
+def _refuse_misfit(host: Host, found: Mapping[str, Result]) -> None:
     """Raise Refused while a release is unfinished, or if the code cannot start with its database.
 
-    A deploy changes both: only under the lock is the answer still true at the start.
+    `found` are the results of `_start_commands`.
     """
-    found = host.service.gather(
-        {"releases": release.list_command(host.spec), "fit": fit.fit_command(host.spec)}
-    )
     release.refuse_start(host.spec, release.parse_releases(found["releases"], host.name))
     if misfit := _misfit(host, found["fit"]):
         raise Refused(misfit, host=host.name, hint=f"inv -H {host.name} deploy")

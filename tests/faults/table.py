@@ -1,7 +1,7 @@
 """The table: which fault is made at which moment of which workflow.
 
-A row names a workflow, its moments ("*" for all) and the faults. `CHOSEN` are the nastiest pairs:
-`make test` runs them; `make faults` runs everything.
+A row names a workflow, its moments ("*" for all) and the faults. `CHOSEN` are the nastiest pairs
+that have no test of their own on real hosts: `make test` runs them; `make faults` runs everything.
 """
 
 from tests.faults.run import Case
@@ -142,14 +142,9 @@ deploy / stopped / client killed
 deploy / checkout of code / timeout killed
 deploy / migrate / connection reset
 deploy / started / power cut
-deploy / stopped / file edited by hand
 deploy / inspect / HEAD.lock of a killed git
-deploy / serve / journald hung
 deploy of a broken release / back checkout / client killed
 deploy.rollback / start / five operators
-service.restart / stop / unit masked
-jobs.kill / marked / database locked
-jobs.kill / kill / docker stopped
 outputs.rm / second / client killed
 pause / paused / connection reset
 prepare-reboot / stopped / client killed

@@ -84,7 +84,7 @@ def failed(done):
 
 def follow(inv, hint):
     """Type the task of a hint."""
-    words = shlex.split(hint.partition("inv ")[2].partition(": ")[0].partition(", ")[0])
+    words = shlex.split(hint.partition("inv ")[2].partition(": ")[0].partition("; ")[0])
     return inv(*words, "--yes")
 
 

@@ -15,6 +15,7 @@ from opstasks.core.errors import (
 )
 from opstasks.deploy.fit import FIT, FitFacts, FitRequest
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer, ReleasesRequest
+from opstasks.fleet import lock
 from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
 from opstasks.onhost import unit_state
 from opstasks.primitives import journal, systemd
@@ -231,9 +232,19 @@ def test_a_service_that_cannot_start_with_its_database_is_not_touched(tpp, verb,
 def test_a_plan_is_refused_where_the_change_would_be(tpp, verb, releases, versions, words):
     """Before a person is asked, and also with --dry: without the lock."""
     expect_inspection(tpp, DOWN)
+    tpp.expect(lock.holder(tpp.spec), Reply(0, "", ""))
     expect_releases(tpp, *releases, versions=versions)
     with pytest.raises(Refused, match=words):
         getattr(service, f"inspect_{verb}")(tpp)
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_a_plan_beside_the_lock_of_another_run_is_refused_only_for_the_lock(tpp, verb):
+    """A deploy that is under way has moved the code, and not the database yet."""
+    expect_inspection(tpp, DOWN)
+    tpp.expect(lock.holder(tpp.spec), Reply(0, "held\n", ""))
+    expect_releases(tpp, ENDED, UNFINISHED, versions=TOO_NEW)
+    assert getattr(service, f"inspect_{verb}")(tpp).unit.is_down
 
 
 @pytest.mark.parametrize("verb", ["start", "restart"])
@@ -251,6 +262,7 @@ def test_a_plan_needs_no_more_for_a_service_that_is_up(tpp):
 @pytest.mark.parametrize("versions", [FitFacts(None, 3), FitFacts(1, None), Reply(127, "", "")])
 def test_unknown_versions_are_no_reason_to_refuse(tpp, versions):
     expect_inspection(tpp, DOWN)
+    tpp.expect(lock.holder(tpp.spec), Reply(0, "", ""))
     expect_releases(tpp, ENDED, versions=versions)
     assert service.inspect_restart(tpp).unit.is_down
 
