@@ -10,6 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from opstasks.onhost.database_errors import explain
+from opstasks.onhost.database_rights import SIDE_FILES
 from opstasks.onhost.database_values import open_read_only
 from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.protocol import HostFailure
@@ -17,12 +18,10 @@ from opstasks.onhost.run_ids import RUN_ID
 
 # SQLITE_BUSY and SQLITE_LOCKED, which Python 3.10 does not name.
 LOCKED = (5, 6)
-# The file of a copy that is not complete, and sqlite's files beside it.
-_SUFFIXES = ("", "-journal", "-wal", "-shm")
 # Such files of other runs, and of records; more letters after the id are the boot's. Files with
 # other names are a person's.
 _KIND = r"(?:\.failed(?:-[0-9]+)?)?(?:\.sqlite|\.json)?"
-_PARTIAL = re.compile(rf"{RUN_ID}b*{_KIND}\.new(?:-journal|-wal|-shm)?")
+_PARTIAL = re.compile(rf"{RUN_ID}b*{_KIND}\.new(?:{'|'.join(SIDE_FILES)})")
 
 
 class CopyFailure(HostFailure):
@@ -76,7 +75,7 @@ def _refuse_locked(code: int, remaining: int, total: int) -> None:
 
 
 def _clear(new: Path) -> None:
-    for suffix in _SUFFIXES:
+    for suffix in SIDE_FILES:
         Path(f"{new}{suffix}").unlink(missing_ok=True)
 
 

@@ -12,11 +12,10 @@ from opstasks.deploy.onhost.record import ReleaseSpec
 from opstasks.onhost.commands import call
 from opstasks.onhost.database_copy import CopyFailure, copy_database
 from opstasks.onhost.database_errors import explain, is_damaged
+from opstasks.onhost.database_rights import SIDE_FILES
 from opstasks.onhost.environment import of_release
 from opstasks.onhost.protocol import HostFailure
 
-# The database, and sqlite's files beside it.
-SIDE_FILES = ("", "-wal", "-shm", "-journal")
 # The old code must at least be able to load every job, including carried-over rows.
 ROWS_PROBE = """
 from jobrunner.lib.database import ensure_valid_db, find_all

@@ -62,22 +62,14 @@ def move(
     interrupted = git_locks.clear(path) or interrupted
     kept: dict[Path, list[str]] = {}
     try:
-        try:
-            _move(path, commit, left, patch, kept, interrupted)
-        except HostFailure as error:
-            if not changed_files(path):
-                raise
-            # Somebody has just changed a file: keep it, too, but not in the patch of what git has
-            # overwritten before it failed. A cause (a full disk) stopped git inside.
-            again = interrupted or bool(error.cause)
-            _move(path, commit, left, unused(patch), kept, again)
+        _move_or_again(path, commit, left, patch, kept, interrupted)
     except HostFailure as error:
         error.detail = "\n".join(filter(None, [kept_text(path, kept), error.detail]))
         raise
     return kept
 
 
-def kept_text(path: str, kept: "dict[Path, list[str]]") -> str:
+def kept_text(path: str, kept: dict[Path, list[str]]) -> str:
     """What was kept of hand edits, for people; "" for nothing."""
     if not kept:
         return ""
@@ -85,12 +77,30 @@ def kept_text(path: str, kept: "dict[Path, list[str]]") -> str:
     return f"{files} changed by hand in {path}: kept in {' and '.join(map(str, kept))}"
 
 
+def _move_or_again(
+    path: str,
+    commit: str,
+    left: str,
+    patch: Path,
+    kept: dict[Path, list[str]],
+    interrupted: bool,
+) -> None:
+    try:
+        _move(path, commit, left, patch, kept, interrupted)
+    except HostFailure as error:
+        if not changed_files(path):
+            raise
+        # Somebody has just changed a file: keep it, too, but not in the patch of what git has
+        # overwritten before it failed. A cause (a full disk) stopped git inside.
+        _move(path, commit, left, unused(patch), kept, interrupted or bool(error.cause))
+
+
 def _move(
     path: str,
     commit: str,
     left: str,
     patch: Path,
-    kept: "dict[Path, list[str]]",
+    kept: dict[Path, list[str]],
     interrupted: bool,
 ) -> None:
     changed = changed_files(path)

@@ -9,12 +9,13 @@ from pathlib import Path
 from opstasks.deploy.onhost.record import ReleaseSpec
 from opstasks.deploy.onhost.releases import moment
 from opstasks.onhost.database_copy import clear_partial
+from opstasks.onhost.database_rights import SIDE_FILES
 from opstasks.onhost.release_records import ALL, Record, read_all
 from opstasks.onhost.run_ids import RUN_ID
 
 _ID = re.compile(RUN_ID)
 # A copy from before a release, or of the database of a failed one; sqlite's files beside it.
-_FILE = re.compile(r"(.+?)(?:\.failed(?:-[0-9]+)?)?\.sqlite(?:-wal|-shm|-journal)?")
+_FILE = re.compile(rf"(.+?)(?:\.failed(?:-[0-9]+)?)?\.sqlite(?:{'|'.join(SIDE_FILES)})")
 
 
 def prune(spec: ReleaseSpec) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.protocol import HostRefusal
@@ -36,7 +37,7 @@ def site_of(request: dict[str, Any]) -> Site:
     if os.geteuid() == 0:
         try:
             for folder in ("", RECORDS, SCRIPTS):
-                check_owned_by_root(os.path.join(site.lock_dir, folder))  # noqa: PTH118
+                check_owned_by_root(str(Path(site.lock_dir, folder)))
         except OSError as error:
             raise HostRefusal(f"root does not use {site.lock_dir}: {error}") from None
     return site
