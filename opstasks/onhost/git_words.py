@@ -1,4 +1,4 @@
-"""Runs on the host: the words of git commands that no file of settings can mislead.
+"""Runs on the host: the words of git commands, with settings that no file can change.
 
 Automatic maintenance is off: it would run in the background and keep the host's lock. Optional
 locks are off: reading a checkout must not block others from changing it.

@@ -1,4 +1,4 @@
-"""No setting of an account or a checkout makes our git miss, leave out or rewrite files."""
+"""How git compares, leaves out and converts files is not up to an account or a checkout."""
 
 import os
 import shutil
