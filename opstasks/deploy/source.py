@@ -1,8 +1,9 @@
 """Compare where a checkout's commits come from with where they should come from: pure.
 
 Settings of a checkout can fetch from elsewhere, run programs and hide changes. So only harmless
-settings and those that `git clone` writes are accepted. Settings of the system (/etc/gitconfig) are
-root's, and may redirect addresses.
+settings and those that `git clone` writes are accepted. The same goes for the account's own
+settings, where people also keep their habits, and how to reach the origin. Settings of the system
+(/etc/gitconfig) are root's, and may redirect addresses.
 """
 
 from __future__ import annotations
@@ -21,21 +22,33 @@ _HARMLESS = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode"
     r"|symlinks|quotepath|abbrev|sharedrepository|compression)"
     r"|branch\.[^\n]*\.(remote|merge|rebase|description)"
-    r"|remote\.origin\.(tagopt|promisor|partialclonefilter)"
-    r"|(user|advice|color|maintenance|pull|push|pack|init)\.[^\n]*|gc\.(?!recentobjectshook)[^\n]*"
+    r"|(user|advice|color|maintenance|pull|push|pack)\.[^\n]*|gc\.(?!recentobjectshook)[^\n]*"
+    r"|init\.defaultbranch"
     r"|fetch\.(prune|prunetags|parallel|writecommitgraph)"
     r"|extensions\.objectformat|http\.(proxy|postbuffer|lowspeedlimit|lowspeedtime)"
     r"|safe\.directory|submodule\.active",
     re.IGNORECASE,
 )
-# An account's own settings may be anything but these.
-_REDIRECTS = re.compile(
-    r"(url|remote|include|includeif|filter|protocol)\.[^\n]*"
-    r"|core\.(hookspath|fsmonitor|sshcommand|gitproxy|attributesfile|excludesfile|worktree"
-    r"|alternaterefscommand)"
-    r"|http\.([^\n]*\.)?(sslverify|sslcainfo|sslcapath|curloptresolve|extraheader)",
+# Other ways to clone write these, into the checkout only.
+_CLONED = re.compile(r"remote\.origin\.(tagopt|promisor|partialclonefilter)", re.IGNORECASE)
+# An account may have these as well: none changes what our commands fetch, write or compare. A proxy
+# sees only what the origin's certificate protects.
+_HABITS = re.compile(
+    r"(alias|author|committer|column|commit|credential|difftool|help|mergetool|pager|rebase|rerere"
+    r"|tag)\.[^\n]*"
+    r"|core\.(askpass|commentchar|editor|pager|whitespace)|merge\.(conflictstyle|ff|tool)"
+    r"|diff\.(algorithm|colormoved|context|guitool|renames|tool)|log\.(abbrevcommit|date|decorate)"
+    r"|http\.([^\n]*\.)?(proxy|proxyauthmethod|useragent|version)",
     re.IGNORECASE,
 )
+# What ssh may be told in the account's home: how to log in, not where, and not whom to trust.
+_SSH_HABITS = re.compile(
+    "addkeystoagent|addressfamily|batchmode|compression|connectionattempts|connecttimeout|host"
+    "|identitiesonly|identityagent|identityfile|loglevel|preferredauthentications"
+    "|pubkeyacceptedalgorithms|serveralivecountmax|serveraliveinterval|tcpkeepalive|user"
+)
+# ssh://..., or user@host:path.
+_BY_SSH = re.compile(r"ssh://.*|[^/:]+:[^/].*", re.DOTALL)
 
 # They make git compare a file again. Git does only one of the two in one command.
 _SEEN_AGAIN = ("--no-assume-unchanged", "--no-skip-worktree")
@@ -54,7 +67,9 @@ class CheckoutSource(msgspec.Struct, frozen=True):
 
     `extras` are paths of files that hide changes or replace content. `hidden` are files that git
     was told not to compare. `foreign` are folders and files of other
-    accounts. `problem` says why this is not complete.
+    accounts. `ssh` are the kinds of settings for ssh in the account's home, "" for a file that
+    cannot be read. `problem` says why this is not complete, and `home_problem` only if that is so
+    because of the account's home.
     """
 
     settings: tuple[GitSetting, ...] = ()
@@ -62,7 +77,9 @@ class CheckoutSource(msgspec.Struct, frozen=True):
     extras: tuple[Line, ...] = ()
     hidden: tuple[Line, ...] = ()
     foreign: tuple[Line, ...] = ()
+    ssh: tuple[Line, ...] = ()
     problem: Line = ""
+    home_problem: Line = ""
 
 
 @dataclass(frozen=True)
@@ -111,19 +128,50 @@ def problems(path: str, found: CheckoutSource, url: str, owner: str) -> Iterator
             continue
         if not _is_harmless(entry, is_own=entry.file.startswith(f"{path}/.git/")):
             yield _setting(entry)
+    yield from _ssh(found, url, owner)
     for name in found.hooks:
         place = f"{path}/.git/hooks/{name}"
         yield SourceProblem(f"git runs the hook {name}", f"look at {one_word(place)}, then rm it")
     for place in found.extras:
-        yield SourceProblem(f"{place} hides or replaces content", _removal(path, place))
+        yield _extra(path, place)
     if found.hidden:
         shown = ", ".join(found.hidden[:3]) + (", ..." if len(found.hidden) > 3 else "")
         hints = (_update_index(path, flag, found.hidden[0]) for flag in _SEEN_AGAIN)
         yield SourceProblem(f"git ignores changes of {shown}", "; ".join(hints))
 
 
+def home_problems(
+    path: str, found: CheckoutSource, url: str, owner: str
+) -> Iterator[SourceProblem]:
+    """What in the home of `owner` would mislead a clone of `url` to `path`, where none is yet."""
+    if found.home_problem:
+        yield SourceProblem(found.home_problem, f"look at it (the home of {owner})")
+    for entry in found.settings:
+        if not (entry.file.startswith(f"{path}/.git/") or _is_harmless(entry, is_own=False)):
+            yield _setting(entry)
+    yield from _ssh(found, url, owner)
+    for place in found.extras:
+        if not place.startswith(f"{path}/.git/"):
+            yield _extra(path, place)
+
+
+def _ssh(found: CheckoutSource, url: str, owner: str) -> Iterator[SourceProblem]:
+    """What could lead ssh to another server than the one of `url`."""
+    if not _BY_SSH.fullmatch(url):
+        return
+    file = f"~{owner}/.ssh/config"
+    for keyword in found.ssh:
+        text = f"{file} sets {keyword}" if keyword else f"cannot read all of {file}"
+        if not _SSH_HABITS.fullmatch(keyword):
+            yield SourceProblem(text, "look at it; root can set it in /etc/ssh/ssh_config.d")
+
+
 def _update_index(path: str, flag: str, name: str) -> str:
     return f"git -C {one_word(path)} update-index {flag} {one_word(name)}"
+
+
+def _extra(path: str, place: str) -> SourceProblem:
+    return SourceProblem(f"{place} hides or replaces content", _removal(path, place))
 
 
 def _removal(path: str, place: str) -> str:
@@ -136,10 +184,10 @@ def _removal(path: str, place: str) -> str:
 
 def _is_harmless(entry: GitSetting, *, is_own: bool) -> bool:
     if not is_own:
-        return not _REDIRECTS.fullmatch(entry.key)
+        return bool(_HARMLESS.fullmatch(entry.key) or _HABITS.fullmatch(entry.key))
     if entry.key == "remote.origin.fetch":
         return entry.value == FETCH
-    return bool(_HARMLESS.fullmatch(entry.key))
+    return bool(_HARMLESS.fullmatch(entry.key) or _CLONED.fullmatch(entry.key))
 
 
 def _setting(entry: GitSetting) -> SourceProblem:

@@ -76,8 +76,13 @@ def differences(
     for text in facts.ways:
         yield EffectDifference("system", "root", text, "nothing like this", WAYS_HINT)
     for checkout in wanted.checkouts:
-        if checkout.path in there:
-            yield from _of_checkout(checkout, facts)
+        yield from (_of_checkout if checkout.path in there else _of_home)(checkout, facts)
+
+
+def misleading(facts: EffectFacts, checkout: Checkout) -> Iterator[source.SourceProblem]:
+    """What in the owner's home would mislead a clone of a checkout that is not there."""
+    found = facts.checkouts.get(checkout.path, source.CheckoutSource())
+    return source.home_problems(checkout.path, found, checkout.url, checkout.owner)
 
 
 def _of_unit(found: effect_units.UnitProblem) -> EffectDifference:
@@ -104,3 +109,9 @@ def _of_checkout(checkout: Checkout, facts: EffectFacts) -> Iterator[EffectDiffe
             action = SetOrigin(path=checkout.path, url=checkout.url, owner=checkout.owner)
         want = f"origin {checkout.url}" if problem.is_origin else "as cloned"
         yield EffectDifference("code", checkout.path, problem.text, want, problem.hint, action)
+
+
+def _of_home(checkout: Checkout, facts: EffectFacts) -> Iterator[EffectDifference]:
+    want = "settings that mislead no clone"
+    for problem in misleading(facts, checkout):
+        yield EffectDifference("code", checkout.path, problem.text, want, problem.hint)

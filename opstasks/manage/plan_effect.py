@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from opstasks.manage import effect, effect_units
-from opstasks.manage.actions import FixProbe, StartUnit
+from opstasks.manage.actions import CloneRepository, FixProbe, StartUnit
 from opstasks.manage.changed_by import file_history
 from opstasks.manage.effect_facts import EffectFacts
 from opstasks.manage.facts import ManageFacts
@@ -19,7 +19,10 @@ from opstasks.manage.steps import ManageStep
 def with_effect(
     steps: Iterable[ManageStep], facts: ManageFacts, wanted: Description
 ) -> Iterator[ManageStep]:
-    """Add the steps for what is in effect; a unit with foreign settings is not started."""
+    """Add the steps for what is in effect.
+
+    A unit with foreign settings is not started, and nothing is cloned with misleading ones.
+    """
     if facts.effect is None:
         yield from steps
         return
@@ -55,8 +58,13 @@ def _there(facts: ManageFacts) -> set[str]:
 def _guarded(
     step: ManageStep, held: dict[str, str], facts: EffectFacts, wanted: Description
 ) -> ManageStep:
-    """A step, with a check on the host if it starts a unit; refused if a unit must not start."""
+    """A step, with a check on the host if it starts a unit; refused if a unit must not start.
+
+    Or if a clone could come from elsewhere.
+    """
     action, described = step.action, effect_units.fragments(wanted)
+    if isinstance(action, CloneRepository):
+        return _cloned(step, facts, wanted)
     if isinstance(action, StartUnit):
         name = action.name if action.name in described else f"{action.name}.service"
         if name not in described:
@@ -72,6 +80,15 @@ def _guarded(
         return replace(step, action=guard)
     if isinstance(action, FixProbe) and held and action.run[:2] == ("systemctl", "start"):
         return _refused(step, step.thing, held)
+    return step
+
+
+def _cloned(step: ManageStep, facts: EffectFacts, wanted: Description) -> ManageStep:
+    """The step of a clone, without its action if a setting in the owner's home would mislead it."""
+    (checkout,) = (entry for entry in wanted.checkouts if entry.path == step.thing)
+    for problem in effect.misleading(facts, checkout):
+        text = f"{step.thing} is not cloned: {problem.text} (correct it, or --skip {step.area})"
+        return replace(step, action=None, why=f"not cloned: {problem.text}", refusal=text)
     return step
 
 

@@ -25,14 +25,19 @@ SHOWN = re.compile(r"remote\.[^\n]*\.(url|fetch|pushurl)")
 EXTRAS = (
     "info/exclude",
     "info/attributes",
+    "info/sparse-checkout",
     "info/grafts",
     "objects/info/alternates",
     "commondir",
 )
 # Folders of a checkout. Git follows a link in place of one, and we may not.
 FOLDERS = ("hooks", "info", "objects", "objects/info", "refs", "refs/replace")
-# Files in an account's home that apply to all its checkouts.
+# Files in an account's home that apply to all its checkouts, and to a clone.
+HOME_SETTINGS = (".gitconfig", ".config/git/config")
 HOME_EXTRAS = (".config/git/ignore", ".config/git/attributes")
+HOME_SSH = ".ssh/config"
+# The first word of a line for ssh: it may be quoted, and end at a "=".
+KEYWORD = re.compile(r"""[\s="]*([^\s="]+)""")
 LENGTH = 1000
 BYTE_CODE = "__pycache__"
 MOST_FOREIGN = 20
@@ -44,18 +49,32 @@ def source(path: str, home: str) -> dict[str, Any]:
     Settings of the system (/etc/gitconfig) are root's, and are not read.
     """
     git_dir = f"{path}/.git"
-    others = foreign(path, home)
-    if not stat.S_ISDIR(mode_of(git_dir)):
-        empty = {"settings": [], "hooks": [], "extras": [], "foreign": others}
-        return {**empty, "problem": f"{git_dir} is not a folder"}
-    own = [f"{git_dir}/config", f"{git_dir}/config.worktree"]
-    accounts = [f"{home}/.gitconfig", f"{home}/.config/git/config"]
+    settings, of_home = settings_in([f"{home}/{name}" for name in HOME_SETTINGS])
+    problem, running = f"{git_dir} is not a folder", []
+    if stat.S_ISDIR(mode_of(git_dir)):
+        config = f"{git_dir}/config"
+        own, problem = settings_in([config, f"{git_dir}/config.worktree"], needed=config)
+        settings, running = own + settings, hooks(git_dir)
+    many = "too many settings" if len(settings) > MOST_SETTINGS else ""
+    return {
+        "settings": settings[:MOST_SETTINGS],
+        "hooks": running,
+        "extras": extras(git_dir, home),
+        "foreign": foreign(path, home),
+        "ssh": ssh_keywords(f"{home}/{HOME_SSH}"),
+        "problem": problem or of_home or many,
+        "home_problem": of_home or many,
+    }
+
+
+def settings_in(files: list[str], needed: str = "") -> tuple[list[dict[str, str]], str]:
+    """The settings in files of git, and why they are not all; `needed` is one that must exist."""
     settings: list[dict[str, str]] = []
     problem = ""
-    for name in (*own, *accounts):
+    for name in files:
         text = text_of(name)
         # Git would follow a link, and read the whole of a large file.
-        if not is_whole(name) or (text is None and name == own[0]):
+        if not is_whole(name) or (text is None and name == needed):
             problem = problem or f"cannot read {name}: it is no plain file, or too large"
         if text is None:
             continue
@@ -65,13 +84,20 @@ def source(path: str, home: str) -> dict[str, Any]:
         if done.returncode:
             problem = problem or f"git does not accept {name}"
         settings += [{"file": name, **entry} for entry in settings_of(done.stdout)]
-    return {
-        "settings": settings[:MOST_SETTINGS],
-        "hooks": hooks(git_dir),
-        "extras": extras(git_dir, home),
-        "foreign": others,
-        "problem": problem or ("too many settings" if len(settings) > MOST_SETTINGS else ""),
-    }
+    return settings, problem
+
+
+def ssh_keywords(file: str) -> list[str]:
+    """The kinds of settings that ssh finds in an account's file; "" for what only ssh can read."""
+    found = keywords_of(text_of(file) or "")
+    return found if is_whole(file) else ["", *found]
+
+
+def keywords_of(text: str) -> list[str]:
+    """The first words of the lines of ssh's settings, each once, in lower case."""
+    lines = (line for line in text.split("\n") if not line.lstrip().startswith("#"))
+    found = {match[1].lower()[:LENGTH] for line in lines if (match := KEYWORD.match(line))}
+    return sorted(found)[:MOST_SETTINGS]
 
 
 def foreign(path: str, home: str) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from opstasks.core.command import Argument, Command, cmd
+from opstasks.core.command import Command, cmd
 from opstasks.core.errors import Refused
+from opstasks.onhost.git_words import name_of
 
 # No file system allows longer names.
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,999}")
@@ -23,10 +24,6 @@ def valid_ref(ref: str) -> str:
     return ref
 
 
-def describe(path: Argument) -> Command:
-    """Print the name of the commit that is checked out: the nearest tag, or its short hash.
-
-    Optional locks are off: reading a checkout must not block others that change it.
-    """
-    options = ("--no-optional-locks", "-c", "gc.auto=0", "-C", path)
-    return cmd("git", *options, "describe", "--tags", "--always", "HEAD")
+def describe(path: str) -> Command:
+    """Print the name of the commit that is checked out: the origin's nearest tag, or its hash."""
+    return cmd(*name_of(path, "HEAD"))

@@ -1,9 +1,12 @@
 """The host's side of a deploy: a name means what it means at the origin, on real repositories."""
 
+import subprocess
+
 import pytest
 
 from opstasks.deploy.onhost import origin
 from opstasks.deploy.onhost.checkout_facts import checkout_facts
+from opstasks.primitives.git import describe
 from tests.deploy.checkout_help import commit_upstream
 from tests.deploy.deploy_help import git
 
@@ -80,6 +83,95 @@ def test_a_tag_that_comes_back_is_found_again(stale, upstream):
 def test_a_name_that_nobody_has_is_refused(stale):
     reason = "'nobody' is not a branch or a tag of the origin, or a commit"
     assert origin.find(str(stale), "nobody") == ("", reason)
+
+
+# -- the names of commits --------------------------------------------------------------------
+
+
+def shown(path):
+    """The name that `status` shows."""
+    done = subprocess.run(describe(str(path)).args, check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def names(path, ref="main"):
+    """The names that a deploy and `status` show of a checkout, and the name of the target."""
+    found = facts(path, ref)
+    assert found["head_name"] == shown(path)
+    return found["head_name"], found["target_name"]
+
+
+FORGERIES = {
+    "a tag on the target": ("tag", "v9-reviewed", "origin/main"),
+    "a tag on the present commit": ("tag", "v9-reviewed", "HEAD"),
+    "an annotated tag": ("tag", "-a", "-m", "x", "v9-reviewed", "origin/main"),
+    "a tag like a description": ("tag", "v2-1-gabcdef0", "origin/main"),
+    "a release elsewhere": ("tag", "-f", "v2", "origin/main"),
+    "a release removed": ("tag", "-d", "v2"),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_commits_are_named_by_the_tags_of_the_origin_only(checkout, upstream, forgery):
+    commit_upstream(upstream, "second", "v2")
+    facts(checkout, "v2")
+    git("checkout", "-q", "--detach", "origin/main", cwd=checkout)
+    tip = commit_upstream(upstream, "third")
+    facts(checkout, "main")
+    git(*FORGERIES[forgery], cwd=checkout)
+    after = f"v2-1-g{tip[:7]}"
+    # A fetch brings lost tags back, so without it first.
+    assert shown(checkout) == "v2"
+    assert names(checkout) == ("v2", after)
+    git("checkout", "-q", "--detach", tip, cwd=checkout)
+    assert names(checkout) == (after, after)
+
+
+def test_a_tag_that_the_origin_withdrew_is_no_name(checkout, upstream):
+    commit_upstream(upstream, "second", "v9")
+    assert names(checkout) == ("v1", "v9")
+    git("tag", "-d", "v9", cwd=upstream)
+    head = git("rev-parse", "--short", "origin/main", cwd=checkout)
+    assert names(checkout) == ("v1", f"v1-1-g{head}")
+
+
+def test_the_highest_of_several_tags_is_the_name_also_an_annotated_one(checkout, upstream):
+    commit_upstream(upstream, "second", "v1.9")
+    git("tag", "-a", "-m", "x", "v1.10", cwd=upstream)
+    git("tag", "v1.2", cwd=upstream)
+    assert names(checkout) == ("v1", "v1.10")
+
+
+def test_the_nearest_tag_counts_on_both_sides_of_a_merge(checkout, upstream):
+    git("checkout", "-q", "-b", "fix", cwd=upstream)
+    commit_upstream(upstream, "fix")
+    git("checkout", "-q", "main", cwd=upstream)
+    commit_upstream(upstream, "second", "v2")
+    git("merge", "-q", "--no-ff", "-m", "merge", "fix", cwd=upstream)
+    expected = git("describe", "--tags", cwd=upstream)
+    assert expected.startswith("v2-2-g")
+    assert names(checkout) == ("v1", expected)
+
+
+def test_a_commit_without_a_tag_of_the_origin_has_its_hash(checkout, upstream):
+    git("tag", "-d", "v1", cwd=upstream)
+    git("tag", "v9-reviewed", cwd=checkout)
+    assert facts(checkout, "main")["head_name"] == git("rev-parse", "--short", "v1", cwd=checkout)
+
+
+def test_before_the_first_fetch_a_clone_has_the_names_of_its_tags(checkout):
+    assert shown(checkout) == "v1"
+    assert facts(checkout, "v1", fetches=False)["head_name"] == "v1"
+
+
+def test_settings_of_the_log_do_not_change_a_name(checkout, upstream):
+    tip = commit_upstream(upstream, "second")
+    facts(checkout, "main")
+    git("checkout", "-q", "--detach", "origin/main", cwd=checkout)
+    for key, value in (("excludeDecoration", "refs/opstasks/*"), ("showSignature", "true")):
+        git("config", f"log.{key}", value, cwd=checkout)
+    assert names(checkout) == (f"v1-1-g{tip[:7]}",) * 2
 
 
 # -- checkouts that git cannot read or change ------------------------------------------------

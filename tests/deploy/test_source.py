@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.deploy.plan import make_plan
-from opstasks.deploy.source import FETCH, CheckoutSource, GitSetting, is_same_url, problems
+from opstasks.deploy.source import (
+    FETCH,
+    CheckoutSource,
+    GitSetting,
+    home_problems,
+    is_same_url,
+    problems,
+)
 from tests.deploy.facts_help import CODE, FACTS, RECORD
 
 URL = "https://github.com/opensafely-core/job-runner"
@@ -76,8 +83,14 @@ RUNS_OR_REDIRECTS = [
     "uploadpack.packobjectshook", "gpg.program", "sequence.editor", "interactive.difffilter",
     "extensions.worktreeconfig", "extensions.partialclone", "submodule.x.update",
     "submodule.x.url", "status.showuntrackedfiles", "alias.x", "log.showsignature",
-    "gc.recentobjectshook",
+    "gc.recentobjectshook", "core.checkstat", "core.trustctime", "core.ignorestat",
+    "core.sparsecheckout", "core.eol", "core.untrackedcache", "init.templatedir",
+    "clone.defaultremotename", "diff.external", "diff.ignoresubmodules", "status.relativepaths",
+    "feature.manyfiles", "index.sparse", "http.curloptresolve", "http.sslcainfo", "url.x.a",
+    "transfer.fsckobjects", "fetch.fsck.skiplist", "a.setting.of.another.git",
 ]
+# People keep these in their home. They change nothing that our commands fetch, write or compare.
+HABITS = {"core.editor", "core.pager", "core.askpass", "credential.helper", "alias.x"}
 # fmt: on
 
 
@@ -143,14 +156,67 @@ def test_borrowed_objects_are_copied_before_the_hint_removes_them():
 @pytest.mark.parametrize(
     "key",
     [
-        *("url.https://evil/.insteadof", "remote.origin.url", "include.path", "filter.x.clean"),
-        *("core.hookspath", "core.fsmonitor", "core.sshcommand", "http.sslverify"),
-        *("http.https://x.sslverify", "core.excludesfile", "includeif.gitdir:/.path"),
+        *("remote.origin.url", "remote.origin.promisor", "remote.origin.tagopt", "filter.x.clean"),
+        *sorted({*RUNS_OR_REDIRECTS} - HABITS),
     ],
 )
-def test_a_redirect_in_the_accounts_own_settings_is_a_problem(key):
+def test_the_accounts_own_settings_are_judged_like_those_of_the_checkout(key):
     (problem,) = found(GitSetting(HOME, key))
     assert HOME in problem.text
+    (same,) = home_problems(PATH, CheckoutSource((GitSetting(HOME, key),)), URL, "opensafely")
+    assert same == problem
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("user.name", "safe.directory", "http.proxy", "http.https://github.com.proxy"),
+        *("pull.rebase", "init.defaultbranch", "color.ui", "log.date", "merge.tool"),
+        *sorted(HABITS),
+    ],
+)
+def test_what_an_account_needs_to_reach_the_origin_and_its_habits_are_no_problem(key):
+    assert found(GitSetting(HOME, key)) == []
+    source = CheckoutSource((GitSetting(HOME, key),), problem="/code/.git is not a folder")
+    assert list(home_problems(PATH, source, URL, "opensafely")) == []
+
+
+def test_a_clone_is_judged_by_the_home_only():
+    extras = (f"{PATH}/.git/info/exclude", "/home/opensafely/.config/git/attributes")
+    own = GitSetting(CONFIG, "core.hookspath")
+    source = CheckoutSource((own,), ("post-checkout",), extras, home_problem="no plain file")
+    texts = [item.text for item in home_problems(PATH, source, URL, "opensafely")]
+    assert texts == ["no plain file", f"{extras[1]} hides or replaces content"]
+
+
+def by_ssh(keywords, url):
+    source = CheckoutSource(ssh=keywords)
+    return [item.text for item in home_problems(PATH, source, url, "opensafely")]
+
+
+@pytest.mark.parametrize("url", ["ssh://git@github.com/a/b", "git@github.com:a/b", "ssh://x"])
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        *("hostname", "proxycommand", "proxyjump", "include", "match", "port", "hostkeyalias"),
+        *("userknownhostsfile", "stricthostkeychecking", "knownhostscommand", "anything"),
+    ],
+)
+def test_a_setting_of_ssh_that_leads_elsewhere_is_a_problem_of_an_ssh_address(url, keyword):
+    assert by_ssh((keyword,), url) == [f"~opensafely/.ssh/config sets {keyword}"]
+    assert by_ssh((keyword,), URL) == by_ssh((keyword,), "/srv/git/a:b") == []
+    settings = tuple(
+        GitSetting(entry.file, entry.key, url if entry.key == "remote.origin.url" else entry.value)
+        for entry in CLONED
+    )
+    (problem,) = problems(PATH, CheckoutSource(settings, ssh=(keyword,)), url, "opensafely")
+    assert keyword in problem.text
+
+
+def test_how_ssh_logs_in_is_no_problem_and_an_unread_file_is_one():
+    url = "git@github.com:a/b"
+    assert by_ssh(("host", "identitiesonly", "identityfile", "user"), url) == []
+    assert by_ssh(("",), url) == ["cannot read all of ~opensafely/.ssh/config"]
 
 
 def test_branches_that_are_fetched_to_other_names_are_a_problem():

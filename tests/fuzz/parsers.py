@@ -378,6 +378,7 @@ PARSERS = (
     ),
     host("onhost.checkout_source:settings_of", "remote.a.url\n", "a://", "@", "\0"),
     host("onhost.checkout_source:masked", "a://", "@", "/"),
+    host("onhost.checkout_source:keywords_of", "Host a\n", "ProxyCommand=", '"', "#", " ", "\n"),
     host("config.keys:template_keys", "# A=", "A=", "\n"),
     host(
         "fleet.last_seen:Sightings.add",

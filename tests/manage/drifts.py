@@ -245,6 +245,7 @@ DRIFTS = {
     "git: the account's own settings": git(
         "url.https://evil.example/.insteadof", "https://github.com/", file=f"{HOME}/.gitconfig"
     ),
+    "git: how files are compared": git("core.checkstat", "minimal", file=f"{HOME}/.gitconfig"),
     "git: a hook": Drift(
         f"install -m 755 /bin/true {CODE}/.git/hooks/post-checkout",
         (CODE, "hook post-checkout"),

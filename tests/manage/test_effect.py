@@ -12,7 +12,7 @@ from opstasks.core.result import Result
 from opstasks.doctor import drift
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage import effect, effect_sudo, effect_units, inspect
-from opstasks.manage.actions import FixProbe, SetOrigin, StartUnit
+from opstasks.manage.actions import CloneRepository, FixProbe, SetOrigin, StartUnit
 from opstasks.manage.effect_facts import EffectFacts
 from opstasks.manage.steps import AreaSelection
 from tests.manage.effect_help import effect_of
@@ -353,6 +353,35 @@ def test_what_is_not_installed_yet_is_not_judged(facts, wanted):
     put(facts, "sudo|rules", ["levi ALL = (ALL) ALL"])
     put(facts, f"checkouts|{CODE}", {"problem": "is not a folder"})
     assert all(step.action is not None for step in plan_of(facts, wanted).steps)
+
+
+GIT_HOME = "/home/opensafely/.gitconfig"
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "text"),
+    [
+        (
+            *("settings", [{"file": GIT_HOME, "key": "url.https://evil/.insteadof"}]),
+            f"{GIT_HOME} sets url.https://evil/.insteadof",
+        ),
+        ("extras", ["/h/.config/git/attributes"], "/h/.config/git/attributes hides or replaces"),
+        ("home_problem", "cannot read it", "cannot read it"),
+    ],
+)
+def test_nothing_is_cloned_with_settings_that_could_mislead_the_clone(
+    facts, wanted, part, value, text
+):
+    facts["checkouts"][CODE] = False
+    put(facts, f"checkouts|{CODE}", {"problem": "is not a folder"})
+    assert [type(step.action) for step in plan_of(facts, wanted).steps] == [CloneRepository]
+    put(facts, f"checkouts|{CODE}|{part}", value)
+    plan = plan_of(facts, wanted)
+    assert plan.todo == ()
+    (refusal,) = plan.refusals
+    assert refusal.startswith(f"{CODE} is not cloned: {text}")
+    assert refusal.endswith("(correct it, or --skip code)")
+    assert [step for step in plan.steps if text in step.now and step.why]
 
 
 def test_an_answer_without_what_is_in_effect_is_invalid(wanted):

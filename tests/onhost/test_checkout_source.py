@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.onhost import checkout_source, plain_text
-from opstasks.onhost.checkout_source import settings_of, source
+from opstasks.onhost.checkout_source import keywords_of, settings_of, source
 
 
 @pytest.fixture
@@ -60,6 +60,38 @@ def test_settings_of_the_accounts_home_are_read_as_well(checkout):
     assert found["extras"] == [f"{checkout.parent}/.config/git/ignore"]
 
 
+def test_settings_of_the_home_are_read_before_there_is_a_checkout(tmp_path):
+    (tmp_path / ".gitconfig").write_text('[url "file:///evil/"]\ninsteadOf = https://x\n')
+    (tmp_path / ".config/git").mkdir(parents=True)
+    (tmp_path / ".config/git/attributes").write_text("* filter=evil\n")
+    found = read(tmp_path / "code")
+    assert keys(found) == ["url.file:///evil/.insteadof"]
+    assert found["extras"] == [f"{tmp_path}/.config/git/attributes"]
+    assert (found["problem"], found["home_problem"]) == (
+        f"{tmp_path}/code/.git is not a folder",
+        "",
+    )
+    (tmp_path / ".gitconfig").write_text("[url\n")
+    assert read(tmp_path / "code")["home_problem"] == f"git does not accept {tmp_path}/.gitconfig"
+
+
+def test_the_settings_for_ssh_are_read_by_their_first_words(checkout):
+    assert read(checkout)["ssh"] == []
+    file = checkout.parent / ".ssh/config"
+    file.parent.mkdir()
+    lines = ("# ProxyJump x", "Host a", "  HostName b", "ProxyCommand=x", '"Match" exec y', "")
+    file.write_text("\n".join(lines))
+    assert read(checkout)["ssh"] == ["host", "hostname", "match", "proxycommand"]
+    file.rename(checkout.parent / "other")
+    file.symlink_to(checkout.parent / "other")
+    assert "" in read(checkout)["ssh"]
+
+
+@given(st.text())
+def test_any_settings_for_ssh_are_read(text):
+    assert all(keywords_of(text))
+
+
 def test_no_program_of_the_checkout_runs(checkout, tmp_path):
     mark = tmp_path / "ran"
     script = tmp_path / "evil"
@@ -81,7 +113,10 @@ def test_no_program_of_the_checkout_runs(checkout, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["info/exclude", "info/attributes", "info/grafts", "objects/info/alternates", "commondir"],
+    [
+        *("info/exclude", "info/attributes", "info/sparse-checkout", "info/grafts"),
+        *("objects/info/alternates", "commondir"),
+    ],
 )
 def test_files_that_hide_or_replace_content_are_found(checkout, name):
     path = checkout / ".git" / name

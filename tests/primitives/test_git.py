@@ -26,6 +26,7 @@ def test_ordinary_refs_pass(ref):
 
 
 def test_the_name_of_a_checkout_is_read_without_a_lock():
-    assert git.describe("/srv/code").line() == (
-        "git --no-optional-locks -c gc.auto=0 -C /srv/code describe --tags --always HEAD"
-    )
+    args = git.describe("/srv/code").args
+    words = args[args.index("git") :]
+    assert words[:4] == ("git", "--no-optional-locks", "-c", "gc.auto=0")
+    assert words[-2:] == ("-C", "/srv/code")

@@ -1,12 +1,9 @@
-"""Runs on the host: read a git checkout.
-
-Automatic maintenance is off: it would run in the background and keep the host's lock.
-Optional locks are off: reading a checkout must not block others from changing it.
-"""
+"""Runs on the host: read a git checkout."""
 
 import subprocess
 from typing import Any
 
+from opstasks.onhost import git_words
 from opstasks.onhost.commands import call, failure, said
 from opstasks.onhost.protocol import HostFailure, error_text
 
@@ -17,9 +14,7 @@ MOST_NAMES = 3
 
 def git(path: str, *words: str) -> tuple[str, ...]:
     """The words of a git command in a checkout."""
-    settings = ("gc.auto=0", "maintenance.auto=false", "core.quotePath=false")
-    options = [word for setting in settings for word in ("-c", setting)]
-    return ("git", "--no-optional-locks", *options, "-C", path, *words)
+    return git_words.git("-C", path, *words)
 
 
 def read(path: str, *words: str, reason: str = "cannot read", **options: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from opstasks.deploy.onhost import git_locks, origin
 from opstasks.deploy.onhost.checkout import git, why
+from opstasks.onhost import git_words
 from opstasks.onhost.checkout_source import source
 from opstasks.onhost.commands import attempt, said
 from opstasks.onhost.formats import size_text
@@ -49,14 +50,16 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
         return {**facts, **unreadable(path, present)}
     # It takes longest, and may bring a tag that names the present commit.
     fetched = origin.fetch(path) if fetches else None
-    facts |= {"head": present.stdout.strip(), "head_name": name_of(path, "HEAD")}
+    is_fetched = fetched is not None and fetched.returncode == 0
+    head_name = name_of(path, "HEAD", is_fetched=is_fetched)
+    facts |= {"head": present.stdout.strip(), "head_name": head_name}
     status = run_git(path, *STATUS)
     facts["dirt"] = dirt(status.stdout)
     if status.returncode:
         return {**facts, **unreadable(path, status)}
     if fetched and fetched.returncode:
         return {**facts, **unfetched(fetched)}
-    return {**facts, **target_facts(path, ref, facts)}
+    return {**facts, **target_facts(path, ref, facts, is_fetched=is_fetched)}
 
 
 def present_facts(path: str) -> dict[str, Any]:
@@ -69,7 +72,7 @@ def present_facts(path: str) -> dict[str, Any]:
     return {"locks": locks, "error": "", "fault": ""}
 
 
-def target_facts(path: str, ref: str, facts: dict[str, Any]) -> dict[str, Any]:
+def target_facts(path: str, ref: str, facts: dict[str, Any], *, is_fetched: bool) -> dict[str, Any]:
     """The target, and the commits between it and the present one."""
     target, reason = origin.find(path, ref)
     if reason:
@@ -78,7 +81,7 @@ def target_facts(path: str, ref: str, facts: dict[str, Any]) -> dict[str, Any]:
         return {"target": target, "target_name": facts["head_name"]}
     return {
         "target": target,
-        "target_name": name_of(path, target),
+        "target_name": name_of(path, target, is_fetched=is_fetched),
         "gained": commits(path, f"HEAD..{target}"),
         "lost": commits(path, f"{target}..HEAD"),
     }
@@ -143,9 +146,11 @@ def tail(done: subprocess.CompletedProcess[str]) -> str:
     return "; ".join([line for line in lines if ": " in line] or lines)
 
 
-def name_of(path: str, commit: str) -> str:
-    """A commit's name for people: the nearest tag, or the short hash."""
-    return git_text(path, "describe", "--tags", "--always", commit)
+def name_of(path: str, commit: str, *, is_fetched: bool) -> str:
+    """A commit's name for people: the origin's nearest tag, or the short hash."""
+    words = git_words.name_of(path, commit, is_fetched=is_fetched)
+    done = attempt(*words, timeout_s=TIMEOUT_S)
+    return "" if done.returncode else done.stdout.rstrip("\n")
 
 
 def commits(path: str, span: str) -> list[dict[str, str]]:

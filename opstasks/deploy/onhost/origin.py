@@ -11,13 +11,12 @@ import subprocess
 from opstasks.deploy.onhost.checkout import git
 from opstasks.onhost.checkout_source import FETCH
 from opstasks.onhost.commands import attempt
+from opstasks.onhost.git_words import TAGS
 
 FETCH_TIMEOUT_S = 180
 # coreutils timeout: 124 when the limit passed, 137 when the process had to be killed.
 TIMEOUT_CODES = (124, 137)
 TIMEOUT_S = 120
-# The tags that the origin had at the last fetch.
-TAGS = "refs/opstasks/tags"
 # An object that is a commit, as `commits_of` asks git to print it.
 COMMIT = re.compile("([0-9a-f]{40}|[0-9a-f]{64}) commit")
 # Text that a person would take for the hash of a commit.

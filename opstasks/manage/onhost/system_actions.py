@@ -9,6 +9,7 @@ from opstasks.manage.onhost.effect_units import units
 from opstasks.manage.onhost.running import as_user, run
 from opstasks.onhost.checkout_source import FETCH
 from opstasks.onhost.commands import attempt
+from opstasks.onhost.git_words import git
 from opstasks.onhost.protocol import HostFailure
 
 Action = dict[str, Any]
@@ -61,8 +62,9 @@ def checkout(action: Action) -> None:
         raise HostFailure(f"{path} exists and is not a git checkout; move it away") from None
     half = path.with_name(f".{path.name}.half")
     as_user(action["owner"], "rm", "-rf", "--one-file-system", "--", str(half))
-    as_user(action["owner"], "git", "clone", "--quiet", "--no-checkout", action["url"], str(half))
-    as_user(action["owner"], "git", "-C", str(half), "checkout", "--quiet", action["ref"])
+    clone = ("clone", "--quiet", "--no-checkout", action["url"], str(half))
+    as_user(action["owner"], *git(*clone))
+    as_user(action["owner"], *git("-C", str(half), "checkout", "--quiet", action["ref"]))
     as_user(action["owner"], "mv", "--no-target-directory", "--", str(half), str(path))
 
 
