@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from opstasks.config.keys import LOCAL_FILE
+from opstasks.config.keys import LOCAL_FILE, is_of_the_system
 from opstasks.config.plan import ConfigPlan, ConfigStep
 from opstasks.core.clock import Clock
 from opstasks.core.formats import first_names, plural
@@ -93,10 +93,11 @@ def _undo_words(found: ConfigPlan) -> Iterator[str]:
     fresh = [step.key for step in found.steps if not step.is_override]
     if fresh:
         yield f"config.unset {' '.join(fresh)}"
+    # config.set accepts no variable of the system.
     old = [
         one_word(f"{step.key}={step.now.text}")
         for step in found.steps
-        if step.is_override and step.now.fingerprint is None
+        if step.is_override and step.now.fingerprint is None and not is_of_the_system(step.key)
     ]
     if old:
         yield f"config.set {' '.join(old)}{' --unknown' if found.unread else ''}"

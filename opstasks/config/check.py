@@ -14,6 +14,7 @@ from opstasks.config.keys import (
     EnvFile,
     HostConfig,
     described_keys,
+    is_of_the_system,
     secret_keys,
 )
 from opstasks.config.onhost.systemd_reader import read_systemd
@@ -115,7 +116,9 @@ def _of_key(key: ConfigKey, found: HostConfig, wanted: Mapping[str, str]) -> lis
     if key.shell != "same":
         text = key.note() or "the service and a shell read it differently"
         findings.append(ConfigFinding("readers", key.source, key.name, text))
-    if key.source and not is_known(key.name, found, wanted):
+    if key.source and is_of_the_system(key.name) and key.name not in described_keys(wanted):
+        findings.append(ConfigFinding("system", key.source, key.name, _system_text(key)))
+    elif key.source and not is_known(key.name, found, wanted):
         text = "nothing reads it" + suggestion(key.name, found, wanted)
         findings.append(ConfigFinding("unknown", key.source, key.name, text))
     for name in key.duplicate_in:
@@ -126,6 +129,15 @@ def _of_key(key: ConfigKey, found: HostConfig, wanted: Mapping[str, str]) -> lis
         text = f"overridden here{over}: {key.value.describe()}"
         findings.append(ConfigFinding("local", LOCAL_FILE, key.name, text, False))
     return findings
+
+
+def _system_text(key: ConfigKey) -> str:
+    """What a variable does that is not job-runner's, and how to remove it."""
+    text = "controls the loader, the shell or Python, not job-runner"
+    if key.source == LOCAL_FILE:
+        return f"{text}: run `config.unset {key.name}`"
+    how = "run `manage --diff`" if key.source in MANAGED_FILES else "remove it in `shell`"
+    return f"{text}: {how}"
 
 
 def is_known(key: str, found: HostConfig, wanted: Mapping[str, str]) -> bool:

@@ -22,9 +22,21 @@ SECRETS_FILE, LOCAL_FILE = FILES[1], FILES[3]
 MANAGED_FILES = (FILES[0], FILES[2])
 # Keys that job-runner's libraries read by themselves.
 _LIBRARIES = re.compile(r"OTEL_[A-Z0-9_]+")
+# These control the shell that sources the file, the dynamic loader or Python, not job-runner. The
+# service gets them, although the unit sets others.
+_OF_THE_SYSTEM = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|SHELLOPTS|IFS|ENV|UID|EUID|PPID|RANDOM|SECONDS|LINENO|OPTARG"
+    r"|OPTIND|PWD|OLDPWD|TMOUT|PS[0-4]|PROMPT_COMMAND|BASH.*|LD_.*|PYTHON.*|FUNCNAME|GROUPS|_"
+    r"|DIRSTACK|HISTCMD|EPOCH.*|SRANDOM|PIPESTATUS|LC_.*|LANG|GCONV_PATH|GLIBC_TUNABLES|LOCPATH"
+)
 _ASSIGNMENT = re.compile(r"#?\s*([A-Za-z_][A-Za-z0-9_]*)=")
 # Permission bits in octal; empty for a file that could not be read.
 Mode = Annotated[str, Meta(pattern="^([0-7]{4})?$")]
+
+
+def is_of_the_system(name: str) -> bool:
+    """Whether a variable controls the loader, the shell or Python, not job-runner."""
+    return bool(_OF_THE_SYSTEM.fullmatch(name))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
     from opstasks.config.inspect import inspect
     from opstasks.config.screen import keys_screen
 
-    names = [typed.valid_key(name) for name in key]
+    names = [typed.plain_key(name) for name in key]
     result = ctx.reader.screen(
         lambda host: inspect(host).only(names, local=local),
         keys_screen(len(ctx.fleet.hosts), names, local=local),
@@ -139,7 +139,7 @@ def unset(ctx: Context, key: list[str]) -> None:
         hint = ctx.command_text("config.show --local")
         raise Refused("config.unset: KEY is missing", hint=hint)
     with _named("config.unset"):
-        wanted: dict[str, str | Secret | None] = {typed.valid_key(name): None for name in key}
+        wanted: dict[str, str | Secret | None] = {typed.plain_key(name): None for name in key}
     _change(ctx, wanted, unknown=True)
 
 

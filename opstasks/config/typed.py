@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from opstasks.config.keys import is_of_the_system
 from opstasks.core.errors import Refused
 from opstasks.onhost.masking import is_secret
 
@@ -12,22 +13,21 @@ from opstasks.onhost.masking import is_secret
 ASK = "-"
 VALUE_LENGTH = 8192
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-# These control the shell that sources the file, the dynamic loader or Python, not job-runner.
-_NOT_OURS = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|SHELLOPTS|IFS|ENV|UID|EUID|PPID|RANDOM|SECONDS|LINENO|OPTARG"
-    r"|OPTIND|PWD|OLDPWD|TMOUT|PS[0-4]|PROMPT_COMMAND|BASH.*|LD_.*|PYTHON.*|FUNCNAME|GROUPS|_"
-    r"|DIRSTACK|HISTCMD|EPOCH.*|SRANDOM|PIPESTATUS|LC_.*|LANG"
-)
+
+
+def plain_key(text: str) -> str:
+    """A key that a file may have; raises Refused for anything else."""
+    if not _KEY.fullmatch(text) or text.endswith("\n"):
+        form = "letters, digits and underscores, and no digit at the beginning"
+        raise Refused(f"{text[:60]!r} is not a valid key: a key is {form}")
+    return text
 
 
 def valid_key(text: str) -> str:
     """A key that may be set; raises Refused for anything else."""
-    if not _KEY.fullmatch(text) or text.endswith("\n"):
-        form = "letters, digits and underscores, and no digit at the beginning"
-        raise Refused(f"{text[:60]!r} is not a valid key: a key is {form}")
-    if _NOT_OURS.fullmatch(text):
+    if is_of_the_system(plain_key(text)):
         raise Refused(
-            f"{text} controls the shell or Python itself, not job-runner",
+            f"{text} controls the loader, the shell or Python, not job-runner",
             hint="change the unit's environment in backends/, see `manage`",
         )
     return text

@@ -15,7 +15,10 @@ from opstasks.manage.actions import AnyAction, FixProbe, SetOrigin
 from opstasks.manage.effect_facts import AskedCheckout, EffectFacts, EffectRequest
 from opstasks.manage.model import Checkout, Description
 
-WAYS_HINT = "systemctl unset-environment, /etc/ld.so.preload, /etc/docker/daemon.json, chmod"
+WAYS_HINT = (
+    "systemctl unset-environment, /etc/ld.so.preload, /etc/docker/daemon.json, dockerd's options,"
+    " chmod, chgrp, setfacl -b"
+)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ class SshdLine(msgspec.Struct, frozen=True):
 class SshdEffect(msgspec.Struct, frozen=True):
     """sshd's values by key; the lines that set them, in order; values for single accounts.
 
-    `described` are the values that the described files alone would give.
+    `described` are the values that the described files alone would give. `unread` are files of
+    which sshd may read more than could be read.
     """
 
     values: dict[Line, Line] = {}
@@ -81,6 +82,7 @@ class SshdEffect(msgspec.Struct, frozen=True):
     lines: tuple[SshdLine, ...] = ()
     accounts: dict[Line, dict[Line, Line]] = {}
     options: Line = ""
+    unread: tuple[Line, ...] = ()
     problem: Line = ""
 
 

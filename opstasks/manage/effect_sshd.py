@@ -1,7 +1,8 @@
 """Compare sshd's settings in effect with the described ones: pure.
 
 The described files say what must be in effect. Settings that they do not contain must have the
-values below, sshd's own defaults, because others allow logins that are not described.
+values below, sshd's own defaults, because others allow logins that are not described, or run other
+programs in each login.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ SAFE = {
     "authorizedprincipalsfile": "none",
     "authorizedkeysfile": ".ssh/authorized_keys",
     "authenticationmethods": "any",
+    "chrootdirectory": "none",
+    "forcecommand": "none",
     "gssapiauthentication": "no",
     "hostbasedauthentication": "no",
     "ignorerhosts": "yes",
@@ -29,12 +32,22 @@ SAFE = {
     "passwordauthentication": "no",
     "permitemptypasswords": "no",
     "permitrootlogin": "no",
+    "pamservicename": "sshd",
     "permituserenvironment": "no",
+    "securitykeyprovider": "internal",
+    # `sshd -T` prints it only if something sets it.
+    "setenv": "none",
     "strictmodes": "yes",
+    "subsystem": "sftp /usr/lib/openssh/sftp-server",
     "trustedusercakeys": "none",
+    # Not sshd's default: Debian sets it. Without it, PAM's rules for accounts do not count.
+    "usepam": "yes",
 }
 # Words with the same meaning.
-_SAME = {"without-password": "prohibit-password"}
+_SAME = {
+    "without-password": "prohibit-password",
+    "sftp internal-sftp": "sftp /usr/lib/openssh/sftp-server",
+}
 SshdProblem = tuple[str, str, str, str, str]
 
 
@@ -70,6 +83,9 @@ def problems(facts: SshdEffect, wanted: Description) -> Iterator[SshdProblem]:
     need |= {key: facts.described[key] for key in _written(wanted) if key in facts.described}
     if facts.problem:
         yield "sshd", facts.problem, "a correct configuration", "sshd -t shows the line", ""
+    for path in facts.unread:
+        text, hint = f"{path} cannot be read", f"look at {one_word(path)}"
+        yield "sshd", text, "a file of root's, up to 1 MiB", hint, ""
     for key, want in need.items():
         now = facts.values.get(key)
         # An sshd without a feature does not print its settings.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from opstasks.manage.effect_facts import SudoEffect, SudoLine
 from opstasks.manage.model import Description
+from opstasks.manage.onhost.effect_root import SAFE_FOLDERS
 
 FOLDER = "/etc/sudoers"
 CONFIG = "/etc/sudo.conf"
@@ -15,9 +16,6 @@ _USUAL = re.compile(
     r"root ALL = \(ALL : ALL\) ALL|%sudo ALL = \(ALL : ALL\) ALL|%admin ALL = \(ALL( : ALL)?\) ALL"
     r"|Defaults (env_reset|mail_badpass|use_pty|!fqdn|requiretty)"
 )
-_SAFE_FOLDERS = {
-    *("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/snap/bin"),
-}
 _PATH = "Defaults secure_path="
 SudoProblem = tuple[str, str, str, str]
 
@@ -41,13 +39,13 @@ def problems(facts: SudoEffect, wanted: Description) -> Iterator[SudoProblem]:
         if not _is_usual(rule) and not (users(rule) and users(rule) <= known):
             yield (f"sudo for {_shown_users(rule)}", rule, *_origin(rule, facts.lines))
     for text in facts.plugins:
-        yield "sudo", text, "rules from there are not checked: remove the line", CONFIG
+        yield "sudo", text, "what comes from there is not checked: remove the line", CONFIG
 
 
 def _is_usual(rule: str) -> bool:
     if rule.startswith(_PATH):
         folders = rule.removeprefix(_PATH).strip('"').replace("\\:", ":").split(":")
-        return set(folders) <= _SAFE_FOLDERS
+        return set(folders) <= SAFE_FOLDERS
     return bool(_USUAL.fullmatch(rule))
 
 

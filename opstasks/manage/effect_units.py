@@ -7,7 +7,6 @@ setting.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -15,13 +14,16 @@ from pathlib import PurePosixPath
 from opstasks.core.hints import one_word
 from opstasks.manage.effect_facts import EffectFacts, UnitEffect
 from opstasks.manage.model import Description
+from opstasks.manage.onhost.effect_units import LINE_END
 
 UNIT_DIR = "/etc/systemd/system"
 SSHD = "ssh.service"
 # Units of scheduled work: each schedule creates their files.
 OURS = "opstasks-*"
 _OUR_PLACES = (UNIT_DIR, "/run/systemd/transient")
-_SSHD_PLACES = ("/lib/systemd/system", "/usr/lib/systemd/system")
+# Units of packages: whoever changes docker's can listen where everyone may give commands.
+DOCKER = ("docker.service", "docker.socket")
+_PACKAGE_PLACES = ("/lib/systemd/system", "/usr/lib/systemd/system")
 # LXC relaxes the isolation of every service when a container boots: isolation cannot work there.
 _OF_LXC = "/run/systemd/system/service.d/zzz-lxc-service.conf"
 _KEYS_OF_LXC = {
@@ -62,15 +64,14 @@ def drop_ins(facts: EffectFacts, wanted: Description) -> tuple[str, ...]:
 def asked(wanted: Description) -> tuple[str, ...]:
     """The units to ask about."""
     names = fragments(wanted)
-    return (*names, SSHD, OURS) if names else ()
+    return (*names, SSHD, *DOCKER, OURS) if names else ()
 
 
 def account(name: str, wanted: Description) -> str:
     """The account that a described unit runs as."""
     text = wanted.contents.get(fragments(wanted).get(name, ""), "")
     found = "root"
-    # Where systemd ends a line.
-    for line in re.split(r"[\n\r\0]", text):
+    for line in LINE_END.split(text):
         key, sign, value = line.partition("=")
         if sign and key.strip() == "User":
             found = value.strip() or "root"
@@ -90,9 +91,10 @@ def problems(facts: EffectFacts, wanted: Description, there: set[str]) -> Iterat
             yield from _drop_ins(name, foreign)
             if described[name] in there:
                 yield from _described(name, unit, described[name], wanted, bool(foreign))
-        elif name == SSHD:
+        elif name in (SSHD, *DOCKER):
             yield from _drop_ins(name, foreign)
-            yield from _sshd(unit)
+            yield from _packaged(name, unit)
+            yield from _sshd(unit) if name == SSHD else ()
         else:
             own = {p: k for p, k in foreign.items() if not p.startswith("/run/systemd/transient/")}
             yield from _drop_ins(name, own)
@@ -146,9 +148,15 @@ def _described(
         yield UnitProblem(name, f"its process runs as {unit.runs_as}", user, hint)
 
 
+def _packaged(name: str, unit: UnitEffect) -> Iterator[UnitProblem]:
+    place = str(PurePosixPath(unit.fragment).parent)
+    # Nobody reaches docker through a unit that is masked.
+    is_off = name in DOCKER and unit.state == "masked"
+    if unit.fragment and not is_off and place not in _PACKAGE_PLACES:
+        yield _fragment(name, unit.fragment, _PACKAGE_PLACES[0])
+
+
 def _sshd(unit: UnitEffect) -> Iterator[UnitProblem]:
-    if unit.fragment and str(PurePosixPath(unit.fragment).parent) not in _SSHD_PLACES:
-        yield _fragment(SSHD, unit.fragment, _SSHD_PLACES[0])
     words = unit.command.partition("[")[0].split()
     options = [word for word in words[1:] if word not in ("/usr/sbin/sshd", "-D")]
     if words and options:

@@ -9,7 +9,7 @@ import itertools
 import os
 import stat
 
-from opstasks.onhost.safe_files import PLAIN, look, open_folder, parent_of
+from opstasks.onhost.safe_files import PLAIN, behind_links, look, open_folder, parent_of
 
 MOST_BYTES = 1 << 20
 # More than the processes of a host, whose names are read in /proc.
@@ -28,6 +28,27 @@ def text_of(path: str, most_bytes: int = MOST_BYTES) -> str | None:
         return None
     with os.fdopen(handle, "rb") as stream:
         return stream.read(most_bytes).decode("utf-8", "replace")
+
+
+def text_for_root(path: str, most_bytes: int = MOST_BYTES) -> tuple[str, bool]:
+    """The text of a file that a program of root's reads, and whether this is all of it.
+
+    Such a program follows every link. Here a link is followed if it is root's, in a folder that
+    only root may write. A file that does not exist is an empty text, as it is for the program.
+    """
+    try:
+        with parent_of(behind_links(path)) as (folder, name):
+            handle = os.open(name, PLAIN, dir_fd=folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return "", True
+    except OSError:
+        return "", False
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return "", False
+    with os.fdopen(handle, "rb") as stream:
+        data = stream.read(most_bytes + 1)
+    return data[:most_bytes].decode("utf-8", "replace"), len(data) <= most_bytes
 
 
 def names_in(path: str) -> list[str]:

@@ -71,6 +71,21 @@ def _root_link(folder: int, name: str, path: str) -> str:
     return os.readlink(name, dir_fd=folder)
 
 
+def behind_links(path: str) -> str:
+    """The path of the file to which a link leads; raises Unsafe for a link that is not root's.
+
+    A path that is no link stays as it is.
+    """
+    for _ in range(MOST_LINKS):
+        with parent_of(path) as (folder, name):
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISLNK(info.st_mode):
+                return path
+            target = _root_link(folder, name, path)
+        path = str(PurePosixPath(path).parent / target)
+    raise Unsafe(f"{path}: too many links")
+
+
 @contextmanager
 def parent_of(path: str) -> Iterator[tuple[int, str]]:
     """The open folder that contains a path, and the path's last name."""

@@ -8,6 +8,7 @@ from opstasks.config import check
 from opstasks.config.inspect import SHOW, show_request
 from opstasks.config.keys import FILES, CodeKeys, ConfigKey, ConfigValue, EnvFile, HostConfig
 from opstasks.core.errors import CommandFailed, InvalidResponse, Refused
+from opstasks.manage.facts import sha256
 from opstasks.primitives import systemd
 from opstasks.primitives.systemd import UnitState
 from tests.fake_host import Reply
@@ -56,6 +57,32 @@ def test_each_kind_of_finding():
     assert found["secrets", "02_secrets.env", ""] == (False, "not filled in: TOKEN")
     assert found["readers", "04_local.env", ""][1] == "line 3: the line has no equals sign"
     assert {key for what, _, key in found if what == "missing"} == {"NEEDED"}
+
+
+@pytest.mark.parametrize("key", ["PATH", "BASH_ENV", "LD_PRELOAD", "PYTHONPATH", "LC_ALL"])
+@pytest.mark.parametrize(
+    ("file", "how"),
+    [
+        ("01_defaults.env", "run `manage --diff`"),
+        ("02_secrets.env", "remove it in `shell`"),
+        ("03_backend.env", "run `manage --diff`"),
+        ("04_local.env", "run `config.unset KEY`"),
+    ],
+)
+@pytest.mark.parametrize("code", [None, CodeKeys(optional=("A",)), CodeKeys(patterns=("*",))])
+def test_a_variable_of_the_loader_the_shell_or_python_is_a_problem(key, file, how, code):
+    """Whether job-runner's code reads it or not, and for the code that is not there yet."""
+    found = findings(ConfigKey(key, ConfigValue(True, "/x"), file), code=code)
+    text = f"controls the loader, the shell or Python, not job-runner: {how.replace('KEY', key)}"
+    assert found["system", file, key] == (True, text)
+    assert ("unknown", file, key) not in found
+
+
+def test_a_variable_of_the_system_that_is_described_is_no_finding():
+    key = ConfigKey("LANG", ConfigValue(True, "C.UTF-8"), "01_defaults.env")
+    wanted = {"01_defaults.env": "LANG=C.UTF-8\n"}
+    files = (EnvFile("01_defaults.env", mode="0640", sha256=sha256(wanted["01_defaults.env"])),)
+    assert findings(key, files=(*files, *GOOD[1:]), wanted=wanted) == {}
 
 
 @pytest.mark.parametrize("seen", [True, False])

@@ -142,6 +142,14 @@ def test_the_undo_of_a_key_that_is_not_read_sets_it_again():
     assert undo == "inv -H a config.set FOO=bar --unknown"
 
 
+def test_a_removed_variable_of_the_system_has_no_undo():
+    """config.set would refuse it."""
+    steps = tuple(
+        ConfigStep(key, ConfigValue(True, "x"), None, "04_local.env") for key in ("PYTHONPATH", "A")
+    )
+    assert change_screen.undo({"a": ConfigPlan(steps)}) == ["inv -H a config.set A=x"]
+
+
 def test_a_secret_that_is_replaced_has_no_undo():
     secret = ConfigValue(True, "", "1f00a2b3")
     plan = ConfigPlan((ConfigStep("T", secret, ConfigValue(True, "", "ffff0000"), LOCAL),))

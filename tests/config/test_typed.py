@@ -23,6 +23,17 @@ def test_an_invalid_key_is_refused(key):
         typed.valid_key(key)
 
 
+@pytest.mark.parametrize("key", HOSTILE)
+def test_a_key_that_no_file_can_have_is_not_asked_for(key):
+    with pytest.raises(Refused):
+        typed.plain_key(key)
+
+
+@pytest.mark.parametrize("key", ["PATH", "BASH_ENV", "LD_PRELOAD", "PYTHONPATH", "GCONV_PATH", "A"])
+def test_what_may_not_be_set_can_be_shown_and_removed(key):
+    assert typed.plain_key(key) == key
+
+
 @settings(deadline=None)
 @given(st.text(max_size=20))
 @example("A\n")

@@ -340,7 +340,12 @@ PARSERS = (
     host("manage.onhost.effect_sshd:directive", "Match ", "=", '"', "#"),
     host("manage.onhost.effect_sshd:options", "SSHD_OPTS=", "'"),
     host("manage.onhost.effect_sudo:lines_of", "a ALL=", "\\\n", "  "),
-    host("manage.onhost.effect_sudo:plugins", "Plugin "),
+    host("manage.onhost.effect_sudo:plugins", "Plugin ", "path", "\\\n", "#"),
+    host("manage.onhost.effect_sudo:settings_of", "\\\n", "#", "\r\n"),
+    host("manage.onhost.effect_units:keys_of", "User=", "\r", "\n"),
+    host("manage.onhost.effect_docker:configured", '{"hosts": ["', ":1", '"]}'),
+    host("manage.onhost.effect_root:variables", "PATH=", "/usr/bin", ":", "\n"),
+    host("manage.onhost.effect_logins:is_plain", '{"auths": {', "}}", '"'),
     host("manage.onhost.effect_sudo:sources", "sudoers:", "files", "#"),
     host(
         "sync.onhost.run:note_items",

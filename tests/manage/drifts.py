@@ -116,6 +116,32 @@ DRIFTS = {
     "unit: docker for everyone": Drift(
         "chmod 0666 /run/docker.sock", ("docker.sock has mode 0666",), "chmod 0660 /run/docker.sock"
     ),
+    "root: a folder of programs": Drift(
+        "systemctl set-environment PATH=/tmp/evil:/usr/sbin:/usr/bin:/sbin:/bin",
+        ("systemd sets PATH with /tmp/evil",),
+        # The folders of a container's first process, which the others have, too.
+        "systemctl unset-environment PATH; systemctl set-environment"
+        " PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ),
+    # docker: its configuration counts although it has not read it again
+    "docker: the network, without a scheme": Drift(
+        """echo '{"hosts": ["0.0.0.0:2375"]}' >/etc/docker/daemon.json""",
+        ("docker listens at 0.0.0.0:2375",),
+        "rm /etc/docker/daemon.json",
+    ),
+    "docker: a second socket": Drift(
+        "python3 -c \"import socket; socket.socket(1).bind('/srv/d.sock')\";"
+        " chgrp reviewers /srv/d.sock; chmod 0660 /srv/d.sock;"
+        """ echo '{"hosts": ["unix:///srv/d.sock"]}' >/etc/docker/daemon.json""",
+        ("/srv/d.sock belongs to the group reviewers",),
+        "rm /etc/docker/daemon.json /srv/d.sock",
+    ),
+    "docker: a drop-in of its unit": drop_in(
+        f"{UNITS}/docker.service.d", "[Service]\\nUser=root\\n"
+    ),
+    "docker: a drop-in of its socket": drop_in(
+        f"{UNITS}/docker.socket.d", "[Socket]\\nSocketUser=root\\n"
+    ),
     # sshd
     "sshd: passwords, in an earlier file": sshd(
         "PasswordAuthentication yes", "sshd passwordauthentication", "yes", ":1"
@@ -129,6 +155,14 @@ DRIFTS = {
     ),
     "sshd: an authority": sshd("TrustedUserCAKeys /etc/ssh/ca.pub", "trustedusercakeys"),
     "sshd: users' environments": sshd("PermitUserEnvironment yes", "permituserenvironment"),
+    "sshd: a program in each login": sshd("ForceCommand /bin/false", "sshd forcecommand"),
+    "sshd: a variable in each login": sshd("SetEnv BASH_ENV=/tok3n", "sshd setenv", "BASH_ENV"),
+    "sshd: a link": Drift(
+        "printf 'Match User levi\\nPasswordAuthentication yes\\n' >/etc/ssh/more;"
+        " ln -s ../more /etc/ssh/sshd_config.d/zz.conf",
+        ("Match User levi", "/etc/ssh/sshd_config.d/zz.conf:2"),
+        "rm /etc/ssh/sshd_config.d/zz.conf /etc/ssh/more",
+    ),
     "sshd: for one user": sshd(
         "Match User levi\\n  PasswordAuthentication yes", "Match User levi", ":2", name="zz.conf"
     ),
@@ -167,6 +201,11 @@ DRIFTS = {
         "cp -a /etc/nsswitch.conf /tmp/kept-sudo; echo 'sudoers: files sss' >>/etc/nsswitch.conf",
         ("/etc/nsswitch.conf: sudoers: files sss",),
         "mv /tmp/kept-sudo /etc/nsswitch.conf",
+    ),
+    "sudo: a program of its own": Drift(
+        "cp -a /etc/sudo.conf /tmp/kept-sudo; echo 'path askpass /tmp/x' >>/etc/sudo.conf",
+        ("/etc/sudo.conf: path askpass /tmp/x",),
+        "mv /tmp/kept-sudo /etc/sudo.conf",
     ),
     # groups and logins
     "group: sudo": member("levi", "sudo"),
@@ -211,6 +250,18 @@ DRIFTS = {
         "touch /var/lib/systemd/linger/opensafely",
         ("/var/lib/systemd/linger/opensafely",),
         "rm /var/lib/systemd/linger/opensafely",
+    ),
+    "login: what Python runs for the service account": Drift(
+        f"mkdir -p {HOME}/.local/lib/python3.11/site-packages;"
+        f" touch {HOME}/.local/lib/python3.11/site-packages/x.pth",
+        (f"{HOME}/.local/lib/python3.11/site-packages/x.pth",),
+        f"rm -r {HOME}/.local/lib",
+    ),
+    "login: another docker of the service account": Drift(
+        f"mkdir -p {HOME}/.docker;"
+        f""" echo '{{"currentContext": "x"}}' >{HOME}/.docker/config.json""",
+        (f"{HOME}/.docker/config.json",),
+        f"rm {HOME}/.docker/config.json",
     ),
     # git
     "git: the origin": Drift(

@@ -14,6 +14,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.manage import effect, effect_sudo, effect_units, inspect
 from opstasks.manage.actions import CloneRepository, FixProbe, SetOrigin, StartUnit
 from opstasks.manage.effect_facts import EffectFacts
+from opstasks.manage.onhost.effect_units import UNREAD
 from opstasks.manage.steps import AreaSelection
 from tests.manage.effect_help import effect_of
 from tests.manage.manage_help import described, facts_of, plan_of, spec, typed
@@ -84,12 +85,29 @@ CASES = {
     ),
     "a file elsewhere": (f"units|{UNIT}|fragment", "/run/x", UNIT, "uses /run/x", "rm /run/x"),
     "a masked unit": (f"units|{UNIT}|state", "masked", UNIT, "masked", "unmask"),
+    "a drop-in of docker": (
+        *("units|docker.service", {"drop_ins": {DROP_IN: ["ExecStart"]}}),
+        *("unit docker.service", "sets ExecStart", f"rm {DROP_IN}"),
+    ),
+    "another file of docker": (
+        *("units|docker.socket", {"fragment": "/etc/systemd/system/docker.socket"}),
+        *("unit docker.socket", "uses /etc", "rm /etc/systemd/system/docker.socket"),
+    ),
     "another account": (f"units|{UNIT}|user", "root", UNIT, "runs as root", "systemctl cat"),
     "an old process": (f"units|{UNIT}|runs_as", "root", UNIT, "process runs as", "restart"),
     "nothing told": ("units", {}, UNIT, "does not tell", "systemctl status"),
     "root's login": ("sshd|values|permitrootlogin", "yes", "permitrootlogin", "yes", "default"),
     "a broken sshd": ("sshd|problem", "line 3: bad", "sshd", "line 3", "sshd -t"),
     "options of sshd": ("sshd|options", "-o X=y", "sshd", "-o X=y", "SSHD_OPTS"),
+    "a program in each login": (
+        *("sshd|values|forcecommand", "/x", "forcecommand", "/x", "default"),
+    ),
+    "a variable in each login": ("sshd|values|setenv", "BASH_ENV", "setenv", "BASH_ENV", "default"),
+    "a program for files": ("sshd|values|subsystem", "sftp /x", "subsystem", "sftp /x", "default"),
+    "an unread file of sshd": (
+        *("sshd|unread", ["/etc/ssh/a b"], "sshd", "/etc/ssh/a b cannot be read"),
+        "look at '/etc/ssh/a b'",
+    ),
     "a match": ("sshd|lines", [line(match="User a")], "permitrootlogin", "Match User a", ":7"),
     "one account": (
         *("sshd|accounts", {"ada": {"permitrootlogin": "yes"}}),
@@ -165,6 +183,30 @@ def test_doctor_finds_the_same(facts, wanted, name):
     assert [check for check in found if thing in check.name and now in check.text], found
 
 
+# What `sshd -T` of OpenSSH 9.2 says with Debian's own sshd_config and our drop-in.
+DEBIAN_12 = {
+    "usepam": "yes",
+    "permitrootlogin": "no",
+    "ignorerhosts": "yes",
+    "hostbasedauthentication": "no",
+    "kerberosauthentication": "no",
+    "gssapiauthentication": "no",
+    "passwordauthentication": "no",
+    "kbdinteractiveauthentication": "no",
+    "strictmodes": "yes",
+    "permitemptypasswords": "no",
+    "forcecommand": "none",
+    "chrootdirectory": "none",
+    "trustedusercakeys": "none",
+    "securitykeyprovider": "internal",
+    "authorizedprincipalsfile": "none",
+    "authorizedkeyscommand": "none",
+    "authorizedprincipalscommand": "none",
+    "authorizedkeysfile": ".ssh/authorized_keys",
+    "authenticationmethods": "any",
+    "subsystem": "sftp /usr/lib/openssh/sftp-server",
+    "permituserenvironment": "no",
+}
 # Things in effect that are as they should be.
 HARMLESS = {
     "a described key file": (
@@ -183,6 +225,15 @@ HARMLESS = {
     "a harmless match": ("sshd|lines", [line(value="no", match="User a")]),
     "a described match": ("sshd|lines", [line(path=SSHD, match="User a")]),
     "sshd without a feature": ("sshd|values", {}),
+    "sshd of Debian 12": ("sshd|values", DEBIAN_12),
+    "sshd's own sftp": ("sshd|values|subsystem", "sftp internal-sftp"),
+    "docker's own unit": (
+        *("units|docker.service", {"fragment": "/lib/systemd/system/docker.service"}),
+    ),
+    "a masked unit of docker": (
+        "units|docker.socket",
+        {"state": "masked", "fragment": "/etc/systemd/system/docker.socket"},
+    ),
     "sshd's words": ("sshd|values|permitrootlogin", "No"),
     "a transient unit": (
         *("units|opstasks-x.service", {"fragment": "/run/systemd/transient/opstasks-x.service"}),
@@ -284,10 +335,11 @@ def test_only_what_lxc_adds_to_every_service_is_accepted_under_its_name(facts, w
     facts["units"]["jobrunner"]["active_state"] = "inactive"
     (step,) = plan_of(facts, wanted).steps
     assert LXC in step.action.drop_ins
-    put(facts, f"units|{UNIT}|drop_ins", {LXC: [*keys, "User"]})
-    plan = plan_of(facts, wanted)
-    assert "sets LoadCredential" in plan.refusals[0]
-    assert plan.todo == ()
+    for foreign in ("User", UNREAD):
+        put(facts, f"units|{UNIT}|drop_ins", {LXC: [*keys, foreign]})
+        plan = plan_of(facts, wanted)
+        assert "sets LoadCredential" in plan.refusals[0]
+        assert plan.todo == ()
 
 
 def test_a_probe_does_not_start_a_unit_with_foreign_settings(facts, wanted):
@@ -464,6 +516,7 @@ def test_any_answer_is_judged_without_an_error(answer):
 def test_the_request_asks_for_everything_described(wanted):
     asked = effect.request(wanted)
     assert set(asked.units) >= {UNIT, "jobrunner-network.service", "ssh.service"}
+    assert set(asked.units) >= {"docker.service", "docker.socket"}
     assert "passwordauthentication" in asked.sshd
     assert asked.service_accounts == ("opensafely",)
     assert {entry.home for entry in asked.checkouts} == {"/home/opensafely"}

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import subprocess
 
 import pytest
 from hypothesis import given
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 
 from opstasks.manage.onhost import (
     effect_logins,
-    effect_root,
     effect_sshd,
     effect_sudo,
     effect_units,
     system_actions,
 )
+from opstasks.onhost import plain_text
+from tests.manage.onhost_help import as_root
 
 # Any text, and text that looks like output.
 OUTPUT = st.one_of(
@@ -68,7 +70,28 @@ def test_one_file_with_two_paths_is_named_once(tmp_path):
 def test_only_the_keys_of_a_drop_in_are_told():
     text = "[Service]\nEnvironment=TOKEN=s3cret\n# User=x\nUser = root\nExecStart=\n"
     assert effect_units.keys_of(text) == ["Environment", "ExecStart", "User"]
-    assert effect_units.keys_of(None) == []
+    assert effect_units.keys_of("") == []
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r", "\0", "\r\n", "\\\n"], ids=ascii)
+def test_a_key_is_found_wherever_systemd_begins_a_line(sign):
+    """Also after a continued line: more keys than systemd reads do no harm."""
+    found = effect_units.keys_of(f"[Service]\nProtectHome=no{sign}ExecStartPre=+/x\n")
+    assert found == ["ExecStartPre", "ProtectHome"]
+
+
+def test_a_drop_in_that_is_not_read_whole_sets_more_than_its_keys(tmp_path):
+    path = tmp_path / "x.conf"
+    text = "ProtectHome=no\n"
+    path.write_text(text + "#" * (plain_text.MOST_BYTES - len(text)))
+    assert effect_units.keys_in(str(path)) == ["ProtectHome"]
+    path.write_text(path.read_text() + "\nExecStartPre=+/x\n")
+    assert effect_units.keys_in(str(path)) == ["ProtectHome", effect_units.UNREAD]
+    (tmp_path / "pipe.conf").symlink_to("/dev/null")
+    assert effect_units.keys_in(str(tmp_path / "pipe.conf")) == [effect_units.UNREAD]
+    (tmp_path / "link.conf").symlink_to("other.conf")
+    (tmp_path / "other.conf").write_text("User=root\n")
+    assert effect_units.keys_in(str(tmp_path / "link.conf")) == ["User"]
 
 
 def test_the_command_line_of_other_programs_is_not_told():
@@ -82,7 +105,6 @@ def test_any_output_of_systemctl_is_read(text):
     for block in effect_units.blocks(text):
         assert block["id"]
     effect_units.keys_of(text)
-    effect_root.variables(text)
 
 
 # What systemd says before a start, and why the unit is not started.
@@ -130,7 +152,9 @@ def test_included_files_are_read_in_place_and_a_match_ends_with_its_file(tmp_pat
     (tmp_path / "a.conf").write_text("X 1\n")
     main = tmp_path / "main"
     main.write_text(f"Include {tmp_path}/*.conf\nX 3\nMatch all\nInclude {tmp_path}/a.conf\nX 4\n")
-    lines = [line for line in effect_sshd.config_lines(str(main)) if line["key"] == "x"]
+    found, unread = effect_sshd.config_lines(str(main))
+    lines = [line for line in found if line["key"] == "x"]
+    assert unread == []
     assert [(line["value"], line["match"]) for line in lines] == [
         *(("1", ""), ("2", "User eve"), ("3", ""), ("1", "all"), ("4", "all"))
     ]
@@ -141,7 +165,88 @@ def test_included_files_are_read_in_place_and_a_match_ends_with_its_file(tmp_pat
 def test_a_file_that_includes_itself_ends(tmp_path):
     main = tmp_path / "main"
     main.write_text(f"Include {main} {main}\n")
-    assert len(effect_sshd.config_lines(str(main))) < 2 * effect_sshd.MOST_FILES
+    lines, unread = effect_sshd.config_lines(str(main))
+    assert len(lines) < 2 * effect_sshd.MOST_FILES
+    assert unread == [str(main)]
+
+
+def test_a_link_of_roots_is_read_as_sshd_reads_it(tmp_path):
+    (tmp_path / "elsewhere").write_text("Match User eve\nPasswordAuthentication yes\n")
+    (tmp_path / "between").symlink_to("elsewhere")
+    (tmp_path / "a.conf").symlink_to(tmp_path / "between")
+    main = tmp_path / "main"
+    main.write_text(f"Include {tmp_path}/*.conf\n")
+    lines, unread = effect_sshd.config_lines(str(main))
+    assert [(line["key"], line["match"]) for line in lines[:2]] == [
+        *(("match", "User eve"), ("passwordauthentication", "User eve")),
+    ]
+    assert lines[0]["path"] == f"{tmp_path}/a.conf"
+    assert unread == []
+
+
+@pytest.mark.parametrize("kind", ["large", "pipe", "device", "folder", "loop"])
+def test_a_file_of_sshd_that_is_not_read_whole_is_named(tmp_path, kind):
+    path = tmp_path / "a.conf"
+    make = {
+        "large": lambda: path.write_text("#\n" * plain_text.MOST_BYTES),
+        "pipe": lambda: os.mkfifo(path),
+        "device": lambda: path.symlink_to("/dev/zero"),
+        "folder": lambda: path.mkdir(),
+        "loop": lambda: path.symlink_to("a.conf"),
+    }
+    make[kind]()
+    main = tmp_path / "main"
+    main.write_text(f"Include {tmp_path}/*.conf\n")
+    assert effect_sshd.config_lines(str(main))[1] == [str(path)]
+
+
+@as_root
+def test_a_link_that_another_account_may_have_made_is_named(tmp_path):
+    (tmp_path / "real").write_text("X 1\n")
+    (tmp_path / "link").symlink_to("real")
+    os.chown(tmp_path / "link", 1234, 1234, follow_symlinks=False)
+    assert effect_sshd.config_lines(str(tmp_path / "link")) == ([], [str(tmp_path / "link")])
+
+
+def test_accounts_are_asked_about_if_a_file_was_not_read(tmp_path, monkeypatch):
+    """What is in it may be a Match for one of them."""
+    asked = []
+
+    def sshd(*words, **more):
+        asked.append(words)
+        return subprocess.CompletedProcess(words, 0, "permitrootlogin no\n", "")
+
+    monkeypatch.setattr(effect_sshd, "attempt", sshd)
+    monkeypatch.setattr(effect_sshd, "CONFIG", str(tmp_path / "main"))
+    monkeypatch.setattr(effect_sshd, "DEFAULTS", str(tmp_path / "defaults"))
+    (tmp_path / "main").write_text("PermitRootLogin no\n")
+    assert effect_sshd.settings(["permitrootlogin"], ["ada"], "")["accounts"] == {}
+    (tmp_path / "main").unlink()
+    (tmp_path / "main").mkdir()
+    found = effect_sshd.settings(["permitrootlogin"], ["ada"], "")
+    assert found["accounts"] == {"ada": {"permitrootlogin": "no"}}
+    assert found["unread"] == [str(tmp_path / "main")]
+    assert ("sshd", "-T", "-C", effect_sshd.context("ada")) in asked
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("SetEnv BASH_ENV=/s3cret", "BASH_ENV"),
+        ('SetEnv "A=s3cret s3cret" B=s3cret', "A B"),
+        ("setenv=s3cret", "?"),
+        ("ForceCommand /bin/x -a=b", "/bin/x -a=b"),
+    ],
+)
+def test_only_the_names_of_variables_are_told(tmp_path, line, told):
+    path = tmp_path / "x"
+    path.write_text(line + "\n")
+    (found,), _ = effect_sshd.config_lines(str(path))
+    assert found["value"] == told
+    key, _, value = line.partition(" ")
+    if value:
+        shown = f"{key.lower()} {value}\n".replace('"', "")
+        assert effect_sshd.values_of(shown, [key.lower()]) == {key.lower(): told}
 
 
 def test_values_of_several_lines_are_joined():
@@ -209,20 +314,71 @@ def test_lines_of_a_file_keep_the_number_of_their_first_line(tmp_path):
 def test_only_a_line_feed_ends_a_line_of_a_configuration_file(tmp_path):
     path = tmp_path / "x"
     path.write_text("# a comment\u2028X 1\n# b\x85X 2\nX 3\n")
-    (line,) = effect_sshd.config_lines(str(path))
+    (line,), _ = effect_sshd.config_lines(str(path))
     assert (line["line"], line["value"]) == (3, "3")
     assert [entry["line"] for entry in effect_sudo.numbered(str(path))] == [3]
     assert effect_sudo.plugins("#\x85Plugin x") == []
 
 
-def test_other_sources_of_rules_are_found():
-    assert effect_sudo.plugins("# Plugin x\nPlugin sudoers_policy other.so\n") == [
-        "/etc/sudo.conf: Plugin sudoers_policy other.so"
-    ]
-    assert effect_sudo.sources("sudoers: files sss # x\n") == [
-        "/etc/nsswitch.conf: sudoers: files sss"
-    ]
-    assert effect_sudo.sources("sudoers:  files\npasswd: files sss\n") == []
+# Lines of sudo.conf that load or run something, and those that do not: compared with sudo 1.9.13.
+FOREIGN = {
+    "Plugin sudoers_policy other.so": "Plugin sudoers_policy other.so",
+    "Plugin sudoers_policy sudoers.so sudoers_file=/x": (
+        "Plugin sudoers_policy sudoers.so sudoers_file=/x"
+    ),
+    "  plugin sudoers_policy /tmp/x.so": "plugin sudoers_policy /tmp/x.so",
+    "PATH PLUGIN_DIR /tmp/evil/": "PATH PLUGIN_DIR /tmp/evil/",
+    "Path\tplugin_dir\t/tmp/evil": "Path plugin_dir /tmp/evil",
+    "Path plugin\\\n_dir /tmp/evil": "Path plugin_dir /tmp/evil",
+    "Path \\\r\n  plugin_dir /tmp/evil # x": "Path plugin_dir /tmp/evil",
+    "# x \\\nPath plugin_dir /tmp/evil": "Path plugin_dir /tmp/evil",
+    "Path askpass /tmp/x": "Path askpass /tmp/x",
+    "Path noexec /tmp/sudo_noexec.so": "Path noexec /tmp/sudo_noexec.so",
+    "Path plugin_dir /usr/libexec/sudo/../../../tmp": (
+        "Path plugin_dir /usr/libexec/sudo/../../../tmp"
+    ),
+}
+USUAL = (
+    *("", "# Plugin x", "#Path plugin_dir /x", "Set disable_coredump false", "set max_groups 9"),
+    *("Debug sudo /var/log/sudo_debug all@debug", "Plugin sudoers_policy sudoers.so"),
+    *("Plugin sudoers_io sudoers.so", "Path plugin_dir /usr/libexec/sudo/", "Pluginx y"),
+    *("Path devsearch /dev/pts:/dev/vt:/dev", "Path noexec /usr/libexec/sudo/sudo_noexec.so"),
+    "# x \\\nSet a b",
+)
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_a_line_of_sudo_conf_that_loads_something_else_is_found(text):
+    assert effect_sudo.plugins(f"Set a b\n{text}\n# end\n") == [FOREIGN[text]]
+
+
+@pytest.mark.parametrize("text", USUAL)
+def test_usual_lines_of_sudo_conf_are_no_finding(text):
+    assert effect_sudo.plugins(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("sudoers: files sss # x\n", ["sudoers: files sss"]),
+        ("SUDOERS:\tsss\n", ["SUDOERS: sss"]),
+        ("sudo\\\ners: ldap\n", ["sudoers: ldap"]),
+        ("sudoers:  files\nSudoers: Files\npasswd: files sss\n", []),
+    ],
+)
+def test_other_sources_of_rules_are_found(text, found):
+    assert effect_sudo.sources(text) == found
+
+
+def test_a_file_of_sudo_is_read_through_a_link_and_named_if_it_cannot_be(tmp_path):
+    path = tmp_path / "sudo.conf"
+    (tmp_path / "real").write_text("Plugin x y\n")
+    path.symlink_to("real")
+    assert effect_sudo.told(str(path), effect_sudo.plugins) == [f"{path}: Plugin x y"]
+    (tmp_path / "real").write_text("#" * plain_text.MOST_BYTES + "\nPlugin x y\n")
+    assert effect_sudo.told(str(path), effect_sudo.plugins) == [f"{path}: cannot be read"]
+    path.unlink()
+    assert effect_sudo.told(str(path), effect_sudo.plugins) == []
 
 
 @given(OUTPUT)
@@ -313,123 +469,3 @@ def test_who_can_join_a_group_by_any_line_with_its_id(tmp_path, monkeypatch):
     assert found == [
         *(("disk", "member", "eve"), ("disk2", "member", "ann"), ("disk2", "password", "")),
     ]
-
-
-# -- the service account -------------------------------------------------------------------------
-
-# What makes something run as an account, in its home and elsewhere; and what does not.
-LASTING = [
-    "home/.config/systemd/user/x.service",
-    "home/.config/systemd/user.control/x.service",
-    "home/.config/systemd/user.conf",
-    "home/.config/environment.d/x.conf",
-    "home/.config/user-tmpfiles.d/x.conf",
-    "home/.local/share/systemd/user/x.service",
-    "home/.local/share/user-tmpfiles.d/x.conf",
-    "home/.local/share/dbus-1/services/x.service",
-    "home/.pam_environment",
-    "home/.forward",
-    "home/.procmailrc",
-    "home/.ssh/rc",
-    "home/.ssh/environment",
-    "cron/svc",
-    "linger/svc",
-    "at/a00001",
-    "run/4711/systemd/user/x.service",
-    "run/4711/systemd/user.control/x.service",
-    "run/4711/systemd/transient/x.timer",
-]
-HARMLESS = [
-    *("home/.config/git/config", "home/.config/systemd/y", "home/.local/share/x", "home/.bashrc"),
-    *("home/.ssh/known_hosts", "cron/other", "linger/other", "run/4712/systemd/user/x.service"),
-]
-
-
-@pytest.fixture
-def lasting(tmp_path, monkeypatch):
-    """Makes a file of the account; returns what is found then."""
-    home, uid = str(tmp_path / "home"), 4711
-    account = pwd.struct_passwd(("svc", "x", uid, uid, "", home, "/bin/sh"))
-    monkeypatch.setattr(effect_logins.pwd, "getpwnam", lambda name: account)
-    monkeypatch.setattr(effect_logins, "CRONTABS", (str(tmp_path / "cron"),))
-    monkeypatch.setattr(effect_logins, "LINGER", str(tmp_path / "linger"))
-    monkeypatch.setattr(effect_logins, "AT_JOBS", (str(tmp_path / "at"),))
-    monkeypatch.setattr(effect_logins, "RUNTIME", str(tmp_path / "run"))
-    owners = {str(tmp_path / "at/a00001"): uid}
-    monkeypatch.setattr(effect_logins, "owner_of", lambda path: owners.get(path, 0))
-
-    def make(name):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("x")
-        return [each.removeprefix(f"{tmp_path}/") for each in effect_logins.persistence(["svc"])]
-
-    return make
-
-
-@pytest.mark.parametrize("name", LASTING)
-def test_what_runs_something_as_the_service_account_is_found(lasting, name):
-    assert lasting(name) == [name]
-
-
-@pytest.mark.parametrize("name", [*HARMLESS, "at/a00002"])
-def test_other_files_of_the_service_account_run_nothing(lasting, name):
-    assert lasting(name) == []
-
-
-def test_a_link_in_place_of_a_folder_or_a_file_is_found(tmp_path, lasting):
-    """Root does not follow it, and what is there would run all the same."""
-    lasting("elsewhere/x.conf")
-    (tmp_path / "home/.config").mkdir(parents=True)
-    for name in ("environment.d", "systemd"):
-        (tmp_path / "home/.config" / name).symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "home/.forward").symlink_to(tmp_path / "elsewhere/x.conf")
-    (tmp_path / "home/.config").chmod(0o777)
-    found = lasting("elsewhere/y.conf")
-    assert {"home/.config/environment.d", "home/.config/systemd/user", "home/.forward"} <= {*found}
-
-
-def test_the_owner_of_a_job_of_at_is_the_account(tmp_path):
-    job = tmp_path / "a00001"
-    job.write_text("x")
-    assert effect_logins.owner_of(str(job)) == os.geteuid()
-    assert effect_logins.owner_of(str(tmp_path)) == -1
-    assert effect_logins.owner_of(str(tmp_path / "none")) == -1
-    (tmp_path / "link").symlink_to(job)
-    assert effect_logins.owner_of(str(tmp_path / "link")) == -1
-
-
-# -- other ways ----------------------------------------------------------------------------------
-
-
-def test_docker_on_the_network_is_found():
-    assert effect_root.listeners(None, [["dockerd", "-H", "fd://"]]) == []
-    assert len(effect_root.listeners('{"hosts": ["tcp://0.0.0.0:2375"]}', [])) == 1
-    assert len(effect_root.listeners("{}", [["dockerd", "-H", "tcp://1.2.3.4"]])) == 1
-
-
-@given(st.one_of(st.none(), st.text(), st.sampled_from(["[]", "1", '{"hosts": 1}', "[" * 9999])))
-def test_any_configuration_of_docker_is_read(text):
-    effect_root.listeners(text, [])
-
-
-def test_only_the_names_of_unusual_variables_are_told():
-    text = "LANG=C\nPATH=/bin\nLC_ALL=C\nTOKEN=s3cret\nLD_PRELOAD=/x\n"
-    assert effect_root.variables(text) == [
-        "systemd sets TOKEN for every service",
-        "systemd sets LD_PRELOAD for every service",
-    ]
-
-
-def test_a_folder_behind_a_link_is_named_itself(tmp_path):
-    """Root does not follow the links of an account, and what is there would run all the same."""
-    (tmp_path / "real").mkdir()
-    (tmp_path / "real/x.service").touch()
-    assert effect_logins.inside(str(tmp_path / "real")) == [str(tmp_path / "real/x.service")]
-    link = tmp_path / "link"
-    link.symlink_to("real")
-    assert effect_logins.inside(str(link)) == [str(link)]
-    tmp_path.chmod(0o777)
-    below = str(link / "user")
-    assert effect_logins.inside(below) == [below]
-    assert effect_logins.inside(str(tmp_path / "none")) == []

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from opstasks.manage.onhost import file_actions, file_facts
-from opstasks.onhost import safe_files
+from opstasks.onhost import plain_text, safe_files
 from opstasks.onhost.json_files import read_json
 from tests.manage.onhost_help import as_root, file_action, mode_of
 
@@ -121,3 +121,31 @@ def test_a_folder_that_others_may_change_is_not_roots_own(tmp_path, mode):
             safe_files.check_owned_by_root(str(tmp_path / name))
     (tmp_path / "a").chmod(mode | 0o1000)
     safe_files.check_owned_by_root(str(tmp_path / "a"))
+
+
+def test_the_file_behind_links_of_root_is_found(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").write_text("x")
+    (tmp_path / "first").symlink_to("folder/second")
+    (tmp_path / "folder/second").symlink_to("../folder/file")
+    found = safe_files.behind_links(f"{tmp_path}/first")
+    assert os.path.samefile(found, tmp_path / "folder/file")
+    assert safe_files.behind_links(found) == found
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(safe_files.Unsafe, match="too many links"):
+        safe_files.behind_links(f"{tmp_path}/loop")
+    tmp_path.chmod(0o777)
+    with pytest.raises(safe_files.Unsafe, match="someone other than root"):
+        safe_files.behind_links(f"{tmp_path}/first")
+
+
+def test_a_text_of_root_is_whole_or_said_not_to_be(tmp_path):
+    path = tmp_path / "x"
+    assert plain_text.text_for_root(str(path)) == ("", True)
+    assert plain_text.text_for_root(f"{path}/y") == ("", True)
+    path.write_bytes(b"ab\xff" + b"c" * 7)
+    assert plain_text.text_for_root(str(path), 10) == ("ab\ufffdccccccc", True)
+    assert plain_text.text_for_root(f"{path}/y") == ("", True)
+    assert plain_text.text_for_root(str(path), 9) == ("ab\ufffdcccccc", False)
+    for other in ("/dev/zero", str(tmp_path)):
+        assert plain_text.text_for_root(other) == ("", False)

@@ -1,6 +1,7 @@
 """Runs on the host as root: who can log in, and who is in which group; changes nothing."""
 
 import grp
+import json
 import pwd
 import re
 import stat
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.manage.onhost import account_facts
-from opstasks.onhost.plain_text import names_in
+from opstasks.onhost.plain_text import names_in, text_of
 from opstasks.onhost.safe_files import look
 
 Facts = dict[str, Any]
@@ -19,8 +20,8 @@ CRONTABS = ("/var/spool/cron/crontabs", "/var/spool/cron")
 LINGER = "/var/lib/systemd/linger"
 AT_JOBS = ("/var/spool/cron/atjobs", "/var/spool/at")
 RUNTIME = "/run/user"
-# Below a home: folders whose files make systemd run something as the account, or with other
-# variables, and files that do the same for a login and for mail.
+# Below a home: folders whose files make systemd or docker run something as the account, or with
+# other variables, and files that do the same for a login and for mail.
 FOLDERS = (
     ".config/systemd/user",
     ".config/systemd/user.control",
@@ -29,8 +30,18 @@ FOLDERS = (
     ".local/share/systemd/user",
     ".local/share/user-tmpfiles.d",
     ".local/share/dbus-1/services",
+    ".docker/cli-plugins",
 )
 FILES = (".config/systemd/user.conf", ".pam_environment", ".forward", ".procmailrc")
+# Below a home: where each version of Python looks for packages, and what it runs there whenever it
+# starts.
+PYTHON = ".local/lib"
+_VERSION = re.compile(r"python3\.\d{1,2}t?")
+_AT_START = re.compile(r".*\.pth|(site|user)customize(\..*)?", re.DOTALL)
+# Docker's settings in a home; keys of them, in lower case, that neither run a program nor lead to
+# another docker.
+DOCKER = ".docker/config.json"
+_PLAIN_KEYS = re.compile(r"auths|detachkeys|[a-z]+format")
 # The same below the folder of a systemd of the account that is running.
 RUNTIME_FOLDERS = ("systemd/user", "systemd/user.control", "systemd/transient")
 
@@ -171,8 +182,34 @@ def of_home(home: str) -> list[str]:
     """What in a home makes something run as its account."""
     found = [path for place in FOLDERS for path in inside(f"{home}/{place}")]
     found += [f"{home}/{name}" for name in FILES if has_content(f"{home}/{name}")]
+    found += of_python(f"{home}/{PYTHON}")
+    docker = f"{home}/{DOCKER}"
+    found += [docker] if has_content(docker) and not is_plain(text_of(docker)) else []
     ssh = f"{home}/.ssh"
     return found + [p for p in inside(ssh) if p in (ssh, f"{ssh}/rc", f"{ssh}/environment")]
+
+
+def of_python(place: str) -> list[str]:
+    """What Python runs whenever it starts as the account, and links that may lead to such files."""
+    found = []
+    for folder in inside(place):
+        packages = f"{folder}/site-packages"
+        if folder == place:
+            found.append(place)
+        elif _VERSION.fullmatch(Path(folder).name):
+            names = inside(packages)
+            found += [p for p in names if p == packages or _AT_START.fullmatch(Path(p).name)]
+    return found
+
+
+def is_plain(text: str | None) -> bool:
+    """Whether docker's settings only have passwords and the form of its output."""
+    try:
+        found = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return False
+    # Go does not distinguish between letters of either case in keys.
+    return isinstance(found, dict) and all(_PLAIN_KEYS.fullmatch(key.lower()) for key in found)
 
 
 def inside(place: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.commands import attempt, said
-from opstasks.onhost.plain_text import text_of
+from opstasks.onhost.plain_text import text_for_root
 
 Facts = dict[str, Any]
 TIMEOUT_S = 20.0
@@ -19,9 +19,12 @@ DEFAULTS = "/etc/default/ssh"
 MOST_FILES = 200
 MOST_LINES = 200
 MOST_ACCOUNTS = 20
+MOST_UNREAD = 20
 # Old names that sshd still accepts.
 ALIASES = {"challengeresponseauthentication": "kbdinteractiveauthentication"}
 _SIGN = re.compile(r"[\s=]+")
+# A variable in the value of SetEnv, with or without quotes.
+_VARIABLE = re.compile(r"(?<!\S)[\"']?([A-Za-z_]\w*)=")
 # From the first blank only: otherwise a long run of blanks is read again from each of them.
 _COMMENT = re.compile(r"(?<!\s)\s+#.*$")
 
@@ -32,15 +35,18 @@ def settings(keys: list[str], accounts: list[str], described: str) -> Facts:
     `described` is the text of the described files: sshd itself says what it means.
     """
     shown, ours = effective(), effective("-f", "/dev/stdin", text=described)
-    lines = config_lines(CONFIG)
+    lines, unread = config_lines(CONFIG)
+    options_text, is_whole = text_for_root(DEFAULTS)
     chosen = [line for line in lines if line["key"] in keys]
-    has_match = any(line["match"] for line in lines)
+    # What is not read may have a Match, too.
+    has_match = any(line["match"] for line in lines) or bool(unread)
     return {
         "values": values_of(shown.stdout, keys),
         "described": {} if ours.returncode else values_of(ours.stdout, keys),
         "lines": chosen[:MOST_LINES],
         "accounts": for_accounts(keys, accounts) if has_match else {},
-        "options": options(text_of(DEFAULTS)),
+        "options": options(options_text),
+        "unread": [*unread, *([] if is_whole else [DEFAULTS])],
         "problem": (said(shown) or ["it does not answer"])[-1][:500] if shown.returncode else "",
     }
 
@@ -75,22 +81,31 @@ def values_of(text: str, keys: list[str]) -> dict[str, str]:
     for line in text.split("\n"):
         key, _, value = line.strip().partition(" ")
         if key.lower() in keys:
-            found.setdefault(key.lower(), []).extend(value.split())
+            found.setdefault(key.lower(), []).extend(told(key.lower(), value).split())
     return {key: " ".join(words)[:4000] for key, words in found.items()}
 
 
-def config_lines(path: str) -> list[Facts]:
-    """The lines of all configuration files, in the order in which sshd reads them."""
+def told(key: str, value: str) -> str:
+    """A value as it may be shown: only the names of variables, because values may be secrets."""
+    if key != "setenv":
+        return value
+    return " ".join(_VARIABLE.findall(value)) or "?"
+
+
+def config_lines(path: str) -> tuple[list[Facts], list[str]]:
+    """The lines of all configuration files, in sshd's order; the files that were not read whole."""
     found: list[Facts] = []
-    _read(path, "", found, [])
-    return found
+    seen: list[tuple[str, bool]] = []
+    _read(path, "", found, seen)
+    unread = dict.fromkeys(name for name, is_whole in seen if not is_whole)
+    return found, list(unread)[:MOST_UNREAD]
 
 
-def _read(path: str, match: str, found: list[Facts], seen: list[str]) -> None:
+def _read(path: str, match: str, found: list[Facts], seen: list[tuple[str, bool]]) -> None:
     """Add the lines of a file and of the files that it includes; a Match ends with its file."""
-    text = text_of(path) if len(seen) < MOST_FILES else None
-    seen.append(path)
-    for number, line in enumerate((text or "").split("\n"), 1):
+    text, is_whole = text_for_root(path) if len(seen) < MOST_FILES else ("", False)
+    seen.append((path, is_whole))
+    for number, line in enumerate(text.split("\n"), 1):
         key, value = directive(line)
         if key == "match":
             match = value[:200] or "?"
@@ -99,7 +114,7 @@ def _read(path: str, match: str, found: list[Facts], seen: list[str]) -> None:
                 _read(name, match, found, seen)
         if key:
             place = {"path": path, "line": number, "match": match}
-            found.append({**place, "key": key, "value": value[:1000]})
+            found.append({**place, "key": key, "value": told(key, value)[:1000]})
 
 
 def included(value: str) -> list[str]:

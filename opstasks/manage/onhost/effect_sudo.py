@@ -6,20 +6,32 @@ process does for all accounts what ``sudo -l -U NAME`` does for one.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from opstasks.onhost.commands import attempt, said
-from opstasks.onhost.plain_text import names_in, text_of
+from opstasks.onhost.plain_text import names_in, text_for_root
 
 Facts = dict[str, Any]
 TIMEOUT_S = 20.0
 CONFIG = "/etc/sudoers"
+SETTINGS = "/etc/sudo.conf"
+SOURCES = "/etc/nsswitch.conf"
 # With its own configuration file, cvtsudoers could leave rules out.
 CONVERT = ("cvtsudoers", "-c", "/dev/null", "-e", "-f", "sudoers")
 MOST_FILES = 200
 MOST_RULES = 200
 LENGTH = 1000
 _INCLUDE = re.compile(r"\s*[@#]include(dir)?\s+(.+)")
+# Lines of sudo.conf that make sudo load or run something, and those that are sudo's own defaults.
+_REPLACES = re.compile(r"(plugin|path)\s", re.IGNORECASE)
+_USUAL = re.compile(
+    r"(?i:plugin) sudoers_(policy|io|audit) sudoers\.so"
+    r"|(?i:path) devsearch /dev(/[a-z]+)?(:/dev(/[a-z]+)?)*"
+    r"|(?i:path) plugin_dir /usr/(libexec|lib)/sudo/?"
+    r"|(?i:path) (noexec|intercept) /usr/(libexec|lib)/sudo/sudo_(noexec|intercept)\.so"
+    r"|(?i:path) sesh /usr/(libexec|lib)/sudo/sesh"
+)
 _JOINED = re.compile(r"\\\n\s*")
 
 
@@ -36,7 +48,7 @@ def rules(described: str, files: list[str]) -> Facts:
     return {
         "rules": [line[:LENGTH] for line in found[:MOST_RULES]],
         "lines": [entry for path in foreign for entry in numbered(path)][:MOST_RULES],
-        "plugins": plugins(text_of("/etc/sudo.conf")) + sources(text_of("/etc/nsswitch.conf")),
+        "plugins": [*told(SETTINGS, plugins), *told(SOURCES, sources)],
         "problem": (said(now) or ["no answer"])[-1][:500] if now.returncode else "",
     }
 
@@ -55,7 +67,7 @@ def files_of(path: str) -> list[str]:
         name = waiting.pop(0)
         if name not in found:
             found.append(name)
-            waiting = [*included(text_of(name) or ""), *waiting]
+            waiting = [*included(text_for_root(name)[0]), *waiting]
     return found
 
 
@@ -77,7 +89,7 @@ def numbered(path: str) -> list[Facts]:
     """The lines of a file that have content; continued lines are joined, with the first number."""
     found: list[Facts] = []
     start, held = 0, ""
-    for number, line in enumerate((text_of(path) or "").split("\n"), 1):
+    for number, line in enumerate(text_for_root(path)[0].split("\n"), 1):
         start = start or number
         held += line.rstrip("\\") if line.endswith("\\") else line
         if line.endswith("\\"):
@@ -89,14 +101,37 @@ def numbered(path: str) -> list[Facts]:
     return found
 
 
-def plugins(text: str | None) -> list[str]:
-    """Lines of sudo.conf that replace sudo's own rules."""
-    lines = [" ".join(line.split()) for line in (text or "").split("\n")]
-    return [f"/etc/sudo.conf: {line[:200]}" for line in lines if line.startswith("Plugin ")][:20]
+def told(path: str, foreign: Callable[[str], list[str]]) -> list[str]:
+    """The foreign lines of a file, as text for people."""
+    text, is_whole = text_for_root(path)
+    lines = [line[:200] for line in foreign(text)[:20]]
+    return [f"{path}: {line}" for line in (lines if is_whole else [*lines, "cannot be read"])]
 
 
-def sources(text: str | None) -> list[str]:
-    """Sources of sudo's rules other than its files."""
-    lines = [" ".join(line.partition("#")[0].split()) for line in (text or "").split("\n")]
-    named = [line for line in lines if line.startswith("sudoers:")]
-    return [f"/etc/nsswitch.conf: {line[:200]}" for line in named if line != "sudoers: files"][:20]
+def plugins(text: str) -> list[str]:
+    """Lines of sudo.conf that replace sudo's own rules or programs; sudo ignores their case."""
+    found = [line for line in settings_of(text) if _REPLACES.match(line)]
+    return [line for line in found if not _USUAL.fullmatch(line)]
+
+
+def sources(text: str) -> list[str]:
+    """Sources of sudo's rules other than its files; sudo ignores the case of the names."""
+    named = [line for line in settings_of(text) if line.lower().startswith("sudoers:")]
+    return [line for line in named if line[8:].lower().split() != ["files"]]
+
+
+def settings_of(text: str) -> list[str]:
+    """The lines of a configuration file as sudo reads them: joined, and without comments.
+
+    A line with a comment is not continued, and neither is one that ends with two backslashes.
+    """
+    found: list[str] = []
+    pieces: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        plain = line.rstrip("\r")
+        goes_on = plain.endswith("\\") and not plain.endswith("\\\\") and "#" not in plain
+        pieces.append(plain[:-1].lstrip() if goes_on else plain.partition("#")[0].lstrip())
+        if not goes_on:
+            found.append(" ".join("".join(pieces).split()))
+            pieces = []
+    return [line for line in found if line]

@@ -8,7 +8,7 @@ from typing import Any
 
 from opstasks.manage.onhost.account_facts import name_of
 from opstasks.onhost.commands import attempt
-from opstasks.onhost.plain_text import names_in, text_of
+from opstasks.onhost.plain_text import names_in, text_for_root
 
 Facts = dict[str, Any]
 TIMEOUT_S = 60.0
@@ -19,6 +19,10 @@ FOLDERS = tuple(
     for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
     for kind in ("system", "system.control", "transient", "system.attached")
 ) + tuple(f"/run/systemd/generator{suffix}" for suffix in ("", ".early", ".late"))
+# Where systemd ends a line.
+LINE_END = re.compile(r"[\n\r\0]")
+# In place of the keys after the part of a drop-in that was read: nothing accepts it as a key.
+UNREAD = "more that cannot be read"
 _KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9]{0,60})\s*=")
 
 
@@ -51,7 +55,7 @@ def facts(shown: dict[str, str]) -> Facts:
     return {
         "state": shown.get("LoadState", ""),
         "fragment": shown.get("FragmentPath", ""),
-        "drop_ins": {path: keys_of(text_of(path)) for path in distinct(paths)},
+        "drop_ins": {path: keys_in(path) for path in distinct(paths)},
         "reload": shown.get("NeedDaemonReload", "") == "yes",
         "user": shown.get("User", "") or "root",
         "group": shown.get("Group", ""),
@@ -80,9 +84,15 @@ def drop_ins(unit: str) -> list[str]:
     ]
 
 
-def keys_of(text: str | None) -> list[str]:
-    """The keys that a drop-in sets. Not the values: they may be secrets."""
-    found = [match[1] for line in (text or "").split("\n") if (match := _KEY.match(line))]
+def keys_in(path: str) -> list[str]:
+    """The keys that a drop-in sets, and `UNREAD` if it cannot be read whole."""
+    text, is_whole = text_for_root(path)
+    return [*keys_of(text), *([] if is_whole else [UNREAD])]
+
+
+def keys_of(text: str) -> list[str]:
+    """The keys in the text of a drop-in. Not the values: they may be secrets."""
+    found = [match[1] for line in LINE_END.split(text) if (match := _KEY.match(line))]
     return sorted(set(found))[:20]
 
 
