@@ -1,8 +1,8 @@
 """Runs on the host as root: changes the login files in such a way that it can be undone.
 
 The old files are kept, and a timer is started that restores them; then the new ones are installed.
-When anything fails, the old files are restored at once. `confirm_access.py` stops the timer. It
-goes on when a file cannot be restored now, and tries again.
+When anything fails, the old files are restored at once. `confirm_access.py` stops the timer. The
+timer goes on when a file cannot be restored now, and tries again.
 """
 
 import os
