@@ -107,7 +107,7 @@ def fault_hint(host: str, path: str, fault: str, owner: str) -> str:
     place = one_word(path)
     hints = {
         "missing": f"inv -H {host} manage; it clones it",
-        "owner": source.owner_hint(path, owner),
+        "owner": release.closed_hint(path, owner, path, ""),  # or its mode: git says the same
         "space": f"make space: df -h {place}",
         "locked": f"wait; if no git runs, rm what this lists: find {place}/.git -name '*.lock'",
         "broken": f"mv {place} {one_word(path + '.broken')}; run `manage` (it clones), `deploy`",

@@ -11,13 +11,13 @@ from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.deploy import fit, present, release
 from opstasks.deploy.release import closed_hint
-from opstasks.deploy.source import owner_hint
 from opstasks.doctor import drift, left
 from opstasks.doctor.facts import (
     INSPECT,
     PROGRAMS,
     DatabaseFacts,
     DoctorFacts,
+    DoctorPath,
     EngineFacts,
     commands,
     disks,
@@ -160,13 +160,26 @@ def _paths(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
         if info is None:
             yield DoctorFinding(path, False, "not there", hint)
         elif not (info.readable and (info.writable or not written)):
-            # `manage` gives back what it describes; it only clones checkouts.
-            checkout = next((p for p in (spec.code_dir, spec.lib_dir) if path.startswith(p)), "")
-            hint = owner_hint(checkout, spec.service_user) if checkout else hint
-            what = "read it" if not info.readable else "write to it"
-            yield DoctorFinding(path, False, f"{spec.service_user} may not {what}", hint)
+            what = "write to it" if info.readable else "read it"
+            text = f"{spec.service_user} {'cannot' if info.why else 'may not'} {what}"
+            text += f": {info.why}" if info.why else ""
+            yield DoctorFinding(path, False, text, _closed_path_hint(spec, path, info))
         else:
             yield DoctorFinding(path, True, "there")
+
+
+def _closed_path_hint(spec: HostSpec, path: str, info: DoctorPath) -> str:
+    """What to do about a path that is there, or may be.
+
+    `manage` gives back what it describes; it only clones checkouts, and changes nothing in them.
+    """
+    if info.why and not info.closed_at:
+        return f"look at it: ls -ld {one_word(path)}"
+    checkout = next((p for p in (spec.code_dir, spec.lib_dir) if path.startswith(f"{p}/")), "")
+    is_above = bool(info.closed_at) and not f"{info.closed_at}/".startswith(f"{checkout}/")
+    if checkout and not is_above:
+        return closed_hint(checkout, spec.service_user, checkout, "")
+    return f"inv -H {spec.name} manage"
 
 
 def _folders(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
@@ -187,7 +200,7 @@ def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
         yield DoctorFinding(secrets_file(spec), False, "not there", hint)
     else:
         good = secret.readable and not secret.mode & 0o077
-        text = f"mode {secret.mode:04o}, owner {secret.owner}"
+        text = secret.why or f"mode {secret.mode:04o}, owner {secret.owner}"
         yield DoctorFinding(secrets_file(spec), good, text, hint)
     lock_file = facts.paths.get(spec.lock_file)
     if lock_file is not None and lock_file.mode & 0o007:
@@ -196,7 +209,8 @@ def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     folder = facts.paths.get(spec.lock_dir)
     if folder is not None:
         safe = folder.owner == "root" and not folder.mode & 0o022
-        yield DoctorFinding(spec.lock_dir, safe, f"{folder.owner} {folder.mode:04o}", hint)
+        text = folder.why or f"{folder.owner} {folder.mode:04o}"
+        yield DoctorFinding(spec.lock_dir, safe, text, hint)
 
 
 def _rights(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:

@@ -56,12 +56,18 @@ class DoctorRequest(msgspec.Struct, frozen=True):
 
 
 class DoctorPath(msgspec.Struct, frozen=True):
-    """A path, as the service account sees it; `mode` are the permission bits."""
+    """A path, as the service account sees it; `mode` are the permission bits.
+
+    If it cannot be looked at, `why` says so, and owner and mode are not known: it may well be
+    there. `closed_at` is the folder above it that the account may not enter.
+    """
 
     owner: Line
     mode: Small
     readable: bool
     writable: bool
+    why: Line = ""
+    closed_at: Line = ""
 
 
 class CommandFacts(msgspec.Struct, frozen=True):

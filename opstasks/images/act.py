@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from opstasks.core.errors import CommandFailed, ProgramFailed, Refused, TimedOut, VerifyFailed
+from opstasks.core.errors import (
+    CommandFailed,
+    OpsError,
+    ProgramFailed,
+    Refused,
+    TimedOut,
+    VerifyFailed,
+)
 from opstasks.core.fields import Count, Line
 from opstasks.core.formats import size_text
 from opstasks.core.hints import one_word
@@ -108,18 +115,14 @@ def apply(host: Host, shown: ImagesPlan) -> ImagesResult:
     """Carry out the plan that was shown: first pull all content, then move the names.
 
     Raises Refused when a name was moved since then, CommandFailed when a pull fails, VerifyFailed
-    when names were not moved.
+    when names were not moved. An error after the first images also says which have their names.
     """
     if not shown.changed:
         return only_planned(shown)
     args = {str(step.ref): step.digest for step in shown.steps}
     with change(host.service, "images.update", args):
-        pulled = [_pull(host, step) for step in shown.steps]
-        removed = [
-            item
-            for step, image_id in zip(shown.steps, pulled, strict=True)
-            for item in _switch(host, step, image_id)
-        ]
+        pulled = [_pull(host, step, shown.steps) for step in shown.steps]
+        removed = _switch_all(host, shown.steps, pulled)
     return _result(shown.steps, pulled, removed)
 
 
@@ -136,10 +139,11 @@ def _result(
     )
 
 
-def _pull(host: Host, step: ImagesStep) -> str:
-    """Pull one image with progress; returns its id. Raises CommandFailed with docker's message.
+def _pull(host: Host, step: ImagesStep, steps: Sequence[ImagesStep]) -> str:
+    """Pull one image of the `steps` with progress; returns its id.
 
-    Raises Interrupted after Ctrl-C: a pull may take hours, and complete layers are kept.
+    Raises CommandFailed with docker's message: then none of the images has its names. Raises
+    Interrupted after Ctrl-C: a pull may take hours, and complete layers are kept.
     """
     host.step(f"pull {step.repository}@{short(step.digest)}", brief=f"pulled {step.ref}")
     request = PullRequest(step.repository, step.digest, step.names, step.replaced, step.free)
@@ -149,24 +153,27 @@ def _pull(host: Host, step: ImagesStep) -> str:
             PULL, request, progress.take, on_wait=lambda: host.checkpoint(STOPPED)
         )
     except Refused as refusal:
-        refusal.hint = refusal.hint or _again(host, step)
+        refusal.hint = refusal.hint or _again(host, steps)
         raise
     except (ProgramFailed, CommandFailed, TimedOut) as failure:
         host.checkpoint(STOPPED)
-        raise _pull_failed(host, step, failure) from failure
+        raise _pull_failed(host, step, steps, failure) from failure
     host.checkpoint(STOPPED)
     return answer.id
 
 
 def _pull_failed(
-    host: Host, step: ImagesStep, failure: ProgramFailed | CommandFailed | TimedOut
+    host: Host,
+    step: ImagesStep,
+    steps: Sequence[ImagesStep],
+    failure: ProgramFailed | CommandFailed | TimedOut,
 ) -> CommandFailed:
     return CommandFailed(
         f"cannot pull {step.ref}: no name was moved",
         returned=failure.returned if isinstance(failure, CommandFailed) else 1,
         host=host.name,
         tail="\n".join(text for text in (failure.message, failure.tail) if text),
-        hint=f"{_again(host, step)}, which pulls only the missing layers",
+        hint=f"{_again(host, steps)}, which pulls only the missing layers",
     )
 
 
@@ -188,6 +195,34 @@ class _PullSteps:
         self._host.update_step(text, brief)
 
 
+def _switch_all(host: Host, steps: Sequence[ImagesStep], pulled: Sequence[str]) -> list[str]:
+    """Move the names of all images; returns the ids of replaced images that were removed."""
+    removed: list[str] = []
+    for number, (step, image_id) in enumerate(zip(steps, pulled, strict=True)):
+        try:
+            removed += _switch(host, step, image_id)
+        except OpsError as error:
+            _add_switched(error, host, steps[:number], steps[number:])
+            raise
+    return removed
+
+
+def _add_switched(
+    error: OpsError, host: Host, done: Sequence[ImagesStep], left: Sequence[ImagesStep]
+) -> None:
+    """Add to an error what has its names and what does not; the first image `left` failed."""
+    if done:
+        count = f"{len(done)} of {len(done) + len(left)} updated ({_refs(done)})"
+        error.message = f"{count}; {error.message}"
+    if left[1:]:
+        error.message += f"; not updated: {_refs(left[1:])}"
+    error.hint = error.hint or _again(host, left)
+
+
+def _refs(steps: Sequence[ImagesStep]) -> str:
+    return ", ".join(str(step.ref) for step in steps)
+
+
 def _switch(host: Host, step: ImagesStep, image_id: str) -> tuple[str, ...]:
     """Move the names of one image; returns the ids of replaced images that were removed."""
     host.step(f"name it {', '.join(step.names)}", brief="named")
@@ -201,10 +236,10 @@ def _switch(host: Host, step: ImagesStep, image_id: str) -> tuple[str, ...]:
             f"cannot move the names of {step.ref}: {failure.message}",
             host=host.name,
             tail=failure.tail,
-            hint=_again(host, step),
         ) from failure
 
 
-def _again(host: Host, step: ImagesStep) -> str:
-    """The task that does the rest for one image."""
-    return f"inv -H {host.name} images.update {one_word(step.ref)}"
+def _again(host: Host, left: Sequence[ImagesStep]) -> str:
+    """The task that does the rest."""
+    quoted = " ".join(one_word(step.ref) for step in left)
+    return f"inv -H {host.name} images.update {quoted}"

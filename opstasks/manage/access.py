@@ -80,10 +80,19 @@ def change_access(host: Host, actions: Sequence[AnyAction], *, prove: bool) -> N
     host.root.call(INSTALL, install_request(host, actions))
     problem = prove_access(host) if prove else ""
     if problem:
-        host.root.call(RESTORE, RestoreRequest(access_dir(host.spec)))
+        restore(host, problem)
         raise VerifyFailed(f"the old files are in effect again: {problem}", host=host.name)
     if not host.root.call(CONFIRM, ConfirmRequest(access_dir(host.spec))).was_in_place:
         raise VerifyFailed("the old files were restored before the confirmation", host=host.name)
+
+
+def restore(host: Host, problem: str) -> None:
+    """Restore the old files now; an error also says why that was necessary."""
+    try:
+        host.root.call(RESTORE, RestoreRequest(access_dir(host.spec)))
+    except OpsError as error:
+        error.message = f"{problem}; {error.message}"
+        raise
 
 
 def install_request(host: Host, actions: Sequence[AnyAction]) -> InstallRequest:

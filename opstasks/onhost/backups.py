@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opstasks.onhost.masking import masked
+from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.safe_files import (
+    Unsafe,
     look,
     make_folder,
     open_folder,
@@ -74,13 +76,12 @@ def copies(folder: int, name: str) -> list[str]:
 def keep_replaced(path: str, top: str) -> None:
     """Keep the content of a plain file below the folder `top`, which only we may read.
 
-    Not beside it: in some folders, every file takes effect. Raises Unsafe for a file that cannot be
-    read safely.
+    Not beside it: in some folders, every file takes effect. Raises what `to_keep` raises.
     """
     info = look(path)
     if info is None or not stat.S_ISREG(info.st_mode):
         return
-    data = read(path)
+    data = to_keep(path)
     place = Path(f"{top}{path}")
     make_folder(place.parent, 0o700)
     folder = open_folder(str(place.parent))
@@ -88,6 +89,19 @@ def keep_replaced(path: str, top: str) -> None:
         keep(folder, place.name, data, lambda handle: os.fchmod(handle, 0o600))
     finally:
         os.close(folder)
+
+
+def to_keep(path: str) -> bytes:
+    """The content of a plain file that is about to be replaced.
+
+    Raises HostFailure for a file that cannot be read safely: its content would be lost, and with it
+    a person's edit. Raises OSError.
+    """
+    try:
+        return read(path)
+    except Unsafe as error:
+        text = f"the content of {path} cannot be kept; move it away"
+        raise HostFailure(text, str(error)) from error
 
 
 def _put(folder: int, name: str, data: bytes, give: Callable[[int], None]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opstasks.onhost.accounts import account_name
+from opstasks.onhost.disk_errors import cause_of
 from opstasks.onhost.protocol import HostRefusal
 
 # Why a folder is closed. The client chooses the hint by these words.
@@ -57,5 +58,15 @@ def is_folder(place: Path) -> bool:
 def refuse_closed(*paths: str) -> None:
     """Raise HostRefusal for the first folder that this account may not write to."""
     for found in filter(None, map(closed, paths)):
-        cause = CAUSES.get(found.why, CLOSED)
-        raise HostRefusal(f"cannot write to {found.place}: {found.why}", cause=cause)
+        raise HostRefusal(f"cannot write to {found.place}: {found.why}", cause=cause_for(found))
+
+
+def cause_for(found: Closed) -> str:
+    """The word for the client, which chooses the hint."""
+    return CAUSES.get(found.why, CLOSED)
+
+
+def cause_of_error(path: str, error: OSError) -> str:
+    """The word for an error of reading a folder: what closes the folder, else the disk, or ""."""
+    found = closed(path)
+    return cause_for(found) if found else cause_of(error)

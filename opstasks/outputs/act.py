@@ -190,6 +190,7 @@ def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> Removal
                 host.checkpoint(f"{len(done)} of {len(begun)} removed")
                 host.step(f"remove {one_word(item.path)}", brief=f"removed {one_word(item.path)}")
                 done.append(_remove(host, record, item))
+                _verify(host, done)
         except OpsError as error:
             _add_removed(error, host, done, len(begun))
             raise
@@ -200,19 +201,22 @@ def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> Removal
 
 
 def removed_state(spec: HostSpec, records: Sequence[RemovalRecord]) -> HostState:
-    """The files that are gone, by their paths on the host."""
-    return HostState(
-        removed=tuple(f"{spec.workspaces_dir}/{r.workspace}/{r.file}" for r in records)
-    )
+    """The files that are gone, by their paths on the host; not those that are back."""
+    gone = [record for record in records if not record.returned]
+    return HostState(removed=tuple(f"{spec.workspaces_dir}/{r.workspace}/{r.file}" for r in gone))
 
 
 def _add_removed(error: OpsError, host: Host, done: Sequence[RemovalRecord], total: int) -> None:
-    """Add to an error what was removed before it, and the partner's steps for that."""
+    """Add to an error what was removed before it, and the partner's steps for that.
+
+    A file that is back was removed as well: the partner still has the copy.
+    """
     error.now = error.now or removed_state(host.spec, done)
     if not done:
         return
-    if not isinstance(error, Interrupted):
-        error.message = f"{len(done)} of {total} removed; {error.message}"
+    gone = sum(not record.returned for record in done)
+    if gone and not isinstance(error, Interrupted):
+        error.message = f"{gone} of {total} removed; {error.message}"
     error.hint = error.hint or "run the same command again: it goes on from there"
     error.tail = "\n".join(filter(None, [error.tail, *partner_steps(host.spec, done)]))
 
@@ -270,16 +274,24 @@ def _audited(records: Sequence[RemovalRecord]) -> dict[str, str]:
 
 
 def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalRecord:
-    """Remove one file; the host must not have it afterwards."""
+    """Remove one file; its record as the host has it then."""
     shown = one_word(record.file)
     try:
-        answer = host.service.call(REMOVE, remove_request(host.spec, record, item))
+        return host.service.call(REMOVE, remove_request(host.spec, record, item)).record
     except (Refused, ProgramFailed, CommandFailed) as error:
         error.message = f"{shown}: {error.message}"
         error.hint = _hint(error, host.name, record.workspace)
         raise
+
+
+def _verify(host: Host, done: list[RemovalRecord]) -> None:
+    """Check that the host does not have the last removed file; one that is back is marked so."""
+    record = done[-1]
+    shown = one_word(record.file)
     request = RemovalInspectRequest(host.spec.workspaces_dir, "", record.workspace, (record.file,))
     (after,) = checked(host.service.call(INSPECT, request), request, host.name).files
+    if after.here.facts:
+        done[-1] = replace(record, returned=True)
     if after.here.facts or after.here.error:
         raise VerifyFailed(
             f"{shown} is back"
@@ -288,7 +300,6 @@ def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalReco
             host=host.name,
             hint=f"the sync or a job writes it: inv -H {host.name} sync.status jobs.ls",
         )
-    return answer.record
 
 
 def _hint(error: OpsError, host: str, workspace: str) -> str:

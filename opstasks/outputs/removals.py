@@ -72,7 +72,11 @@ def records_request(spec: HostSpec, *, to_write: bool = False) -> RemovalsReques
 
 def read(host: Host, *, to_write: bool = False) -> tuple[RemovalRecord, ...]:
     """Every removal of a host, newest first; raises Refused when the folder is not accessible."""
-    return host.service.call(RECORDS, records_request(host.spec, to_write=to_write)).records
+    try:
+        return host.service.call(RECORDS, records_request(host.spec, to_write=to_write)).records
+    except Refused as refusal:
+        refusal.hint = refusal.hint or f"inv -H {host.name} doctor"
+        raise
 
 
 def find(host: str, records: Iterable[RemovalRecord], ids: Iterable[str]) -> list[RemovalRecord]:

@@ -14,7 +14,6 @@ from opstasks.jobs.read import JobsAnswer
 from opstasks.maintenance.records import PREPARE, UNREADY_S, Maintenance, Pause, ScheduledItem
 from opstasks.status.model import Concern, ConcernKind
 from opstasks.status.service import FORGOTTEN_S
-from opstasks.sync.facts import LATE_S as SYNC_LATE_S
 from opstasks.sync.facts import SyncState
 
 # The host ends a pause within seconds, unless its lock is held.
@@ -193,5 +192,4 @@ def _sync_kind(state: SyncState) -> ConcernKind:
         return "forgotten" if state.success_age_s > FORGOTTEN_S else "warning"
     if state.has_failed:
         return "failed"
-    is_late = state.success_age_s > SYNC_LATE_S and not state.running
-    return "stale" if is_late else "warning"
+    return "stale" if state.is_late else "warning"

@@ -16,6 +16,7 @@ from opstasks.output.screens import Screen, no_answer
 from opstasks.output.states import NOT_KNOWN, or_unknown, service_part, silent_text
 from opstasks.output.table import Column
 from opstasks.status.model import WRONG, Concern, HostStatus, LastRelease, ServiceStatus
+from opstasks.sync.facts import is_ahead
 
 COLUMNS = (
     Column("HOST"),
@@ -191,4 +192,6 @@ def _sync(found: HostStatus, now_at: float) -> Part:
     if not sync.is_on:
         return odd("off")
     at = sync.last_success_at
+    if is_ahead(at, now_at):
+        return odd("unknown")
     return f"{span_text(now_at - at)} ago" if at else odd("never")

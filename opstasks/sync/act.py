@@ -88,8 +88,7 @@ def _first_run(host: Host, before: SyncState) -> SyncState:
 
     def ended() -> SyncState | None:
         now = inspect(host)
-        is_new = now.last.started_at > before.last.started_at
-        return now if is_new and now.last.ended_at else None
+        return now if now.last.is_after(before.last) and now.last.ended_at else None
 
     found = host.wait_until(
         ended, timeout_s=FIRST_RUN_S, where="the timer was started", every_s=0.5
@@ -143,7 +142,7 @@ def _run(host: Host) -> Result:
 def _after_run(host: Host, before: SyncState, results: Sequence[Result]) -> SyncState:
     """The state after a run that succeeded."""
     now = inspect(host)
-    if now.last.started_at <= before.last.started_at:
+    if not now.last.is_after(before.last):
         raise _no_record(host, "the run left no record", results[-1].code, results[-1].tail())
     _check_record(host, now.last, "the run failed")
     return now

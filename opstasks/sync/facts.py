@@ -39,6 +39,13 @@ class SyncRecord:
     clashes: tuple[Line, ...] = ()
     uncopied: tuple[Line, ...] = ()
 
+    def is_after(self, earlier: SyncRecord) -> bool:
+        """Whether it is of another run than an `earlier` record; its time may be an earlier one.
+
+        The host's clock may have been set back since.
+        """
+        return self.started_at not in (0.0, earlier.started_at)
+
 
 class SyncUnit(msgspec.Struct, frozen=True):
     """The state of a unit in systemd's words; empty for missing values."""
@@ -95,8 +102,18 @@ class SyncState:
 
     @property
     def success_age_s(self) -> float:
-        """Seconds since a run last succeeded; 0 if no run has succeeded."""
+        """Seconds since a run last succeeded; 0 if no run has succeeded, or nobody can say."""
         return max(0.0, self.now_at - self.last_success_at) if self.last_success_at else 0.0
+
+    @property
+    def is_success_ahead(self) -> bool:
+        """Whether the last success is in the future (`is_ahead`)."""
+        return is_ahead(self.last_success_at, self.now_at)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether no run has succeeded for too long, as far as anybody can say."""
+        return not self.running and (self.is_success_ahead or self.success_age_s > LATE_S)
 
     @property
     def has_crashed(self) -> bool:
@@ -144,15 +161,26 @@ class SyncState:
             return [(f"level 3 sync: {self.last.error}", "")]
         if self.has_crashed:
             return [(f"level 3 sync: its last run failed ({self.result})", "")]
-        if self.success_age_s > LATE_S and not self.running:
-            return [(f"the level 3 sync has not run for {span_text(self.success_age_s)}", "")]
-        return []
+        if not self.is_late:
+            return []
+        if self.is_success_ahead:
+            text = "the level 3 sync has not run since the host's clock was set back"
+            return [(text, "")]
+        return [(f"the level 3 sync has not run for {span_text(self.success_age_s)}", "")]
 
     def _others_findings(self) -> list[tuple[str, str]]:
         if not self.by_hand:
             return []
         pids = ", ".join(map(str, self.by_hand))
         return [(f"someone copies from {self.source} by hand (process {pids})", "")]
+
+
+def is_ahead(success_at: float, now_at: float) -> bool:
+    """Whether a success is in the future: the clock was set back, and no run succeeded since.
+
+    A sync that is well has a new success after its next run.
+    """
+    return success_at - now_at > units.EVERY_S
 
 
 def inspect_command(spec: HostSpec) -> Command:

@@ -104,6 +104,8 @@ def _state(state: SyncState) -> Part:
 
 
 def _success(state: SyncState) -> str:
+    if state.is_success_ahead:
+        return "unknown"
     return f"{span_text(state.success_age_s)} ago" if state.last_success_at else "never"
 
 

@@ -53,7 +53,7 @@ OURS = {
     # words that are quoted one by one, a comment of one line, and a sentence before a command
     *("quoted", "' '.join(line.split())", "done", "' '.join(words)", "' '.join(ids)", "needed"),
     # commands whose values are quoted where they are made, and hosts.yaml's own values
-    *("_again(host, step)", "again", "progress.host.name", "site.unit", "gateway"),
+    *("_again(host, steps)", "again", "progress.host.name", "site.unit", "gateway"),
     # names of tasks, groups, hosts and flags, which were looked up, and fields of our own documents
     *("self._name", "flag", "chosen", "task or 'flags'", "found[0]", "word", "groups[0]", "near"),
     *("parent", "misfit.task", "more", "place"),

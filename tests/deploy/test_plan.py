@@ -141,7 +141,7 @@ def test_one_full_disk_is_one_problem_and_does_not_matter_when_nothing_moves():
     ("fault", "word"),
     [
         ("missing", "inv -H tpp manage"),
-        ("owner", "as root: chown -R opensafely: /code"),
+        ("owner", "as root: chown -R opensafely: /code; chmod -R u+rwX /code"),
         ("space", "df -h /code"),
         ("locked", "find /code/.git -name '*.lock'"),
         ("broken", "mv /code /code.broken"),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 
 import msgspec
 import pytest
@@ -135,10 +136,51 @@ def test_a_checkout_and_a_database_that_stop_the_service_are_findings():
 
 def test_a_hint_for_a_checkout_of_root_is_no_circle():
     """`manage` clones checkouts, and gives none of them back."""
-    (found,) = judged(changed(f"{SPEC.code_dir}/.git", writable=False))
-    assert found.hint == f"as root: chown -R opensafely: {SPEC.code_dir}"
+    for over in ({"writable": False}, {"readable": False}):
+        (found,) = judged(changed(f"{SPEC.code_dir}/.git", **over))
+        assert found.hint == opened(SPEC.code_dir)
     (found,) = judged(changed(SPEC.workdir, writable=False))
     assert found.hint == "inv -H tpp manage"
+
+
+def opened(place):
+    """The hint for a closed place: `chown` alone gives the account no rights of its own file."""
+    return f"as root: chown -R opensafely: {place}; chmod -R u+rwX {place}"
+
+
+MANAGE = "inv -H tpp manage"
+CODE, LIB, HOME = SPEC.code_dir, SPEC.lib_dir, SPEC.home
+DENIED = "permission denied"
+HIDDEN = [path for path, _, _ in facts.paths(SPEC)] + [facts.secrets_file(SPEC)]
+
+
+@pytest.mark.parametrize("path", HIDDEN)
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 6])
+def test_a_path_behind_a_closed_folder_is_not_called_missing(path, depth):
+    """`manage` opens the folders that it describes; inside a checkout it changes nothing."""
+    parents = [str(place) for place in PurePosixPath(path).parents]
+    closed_at = parents[min(depth, len(parents)) - 1]
+    nothing = {"owner": "", "mode": 0, "readable": False, "writable": False}
+    why = {"why": f"{DENIED}: {closed_at}", "closed_at": closed_at}
+    (check,) = [check for check in judged(changed(path, **nothing, **why)) if check.name == path]
+    assert check.text.endswith(f"{DENIED}: {closed_at}")
+    inside = [place for place in (CODE, LIB) if f"{closed_at}/".startswith(f"{place}/")]
+    assert check.hint == (opened(inside[0]) if inside else MANAGE)
+
+
+@pytest.mark.parametrize("path", [path for path, _, _ in facts.paths(SPEC)])
+def test_a_path_that_cannot_be_looked_at_for_another_reason_gets_no_advice_about_rights(path):
+    nothing = {"owner": "", "mode": 0, "readable": False, "writable": False}
+    (check,) = judged(changed(path, **nothing, why="too many levels of symbolic links"))
+    assert check.text == "opensafely cannot read it: too many levels of symbolic links"
+    assert check.hint == f"look at it: ls -ld {path}"
+
+
+def test_a_folder_of_the_lock_that_cannot_be_looked_at_has_no_owner():
+    nothing = {"owner": "", "mode": 0, "readable": False, "writable": False}
+    why = {"why": f"{DENIED}: /var/lib", "closed_at": "/var/lib"}
+    (check,) = judged(changed(SPEC.lock_dir, **nothing, **why))
+    assert (check.name, check.text) == (SPEC.lock_dir, f"{DENIED}: /var/lib")
 
 
 CASES = {

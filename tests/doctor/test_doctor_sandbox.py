@@ -76,6 +76,19 @@ def test_each_problem_is_found_with_its_hint_until_it_is_fixed(here, inv):
     assert findings(doctor(inv, 0)) == set()
 
 
+def test_a_closed_checkout_is_opened_by_its_hint(here, inv):
+    git = f"{HOME}/jobrunner/code/.git"
+    mode = here.sh(f"stat -c %a {git}").strip()
+    here.sh(f"chmod 0600 {git}")
+    try:
+        found = doctor(inv, 1)[git]
+        assert (found["text"], found["good"]) == ("opensafely may not read it", False)
+        here.sh(found["hint"].removeprefix("as root: "))
+        assert findings(doctor(inv, 0)) == set()
+    finally:
+        here.sh(f"chmod {mode} {git}")
+
+
 def test_docker_that_does_not_answer_is_found_with_its_message(here, inv):
     here.sh("mv /var/run/docker.sock /var/run/docker.sock.away")
     try:

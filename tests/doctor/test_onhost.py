@@ -1,12 +1,18 @@
 """doctor's program on the host: it answers with facts and changes nothing."""
 
+import errno
+import json
 import os
 import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from opstasks.doctor.facts import DiskFacts, DoctorFacts
+from opstasks.doctor.facts import DiskFacts, DoctorFacts, DoctorPath
 from opstasks.doctor.onhost import inspect as remote_inspect
 from tests.fake_engine import DOCKER_29, Release
 
@@ -103,6 +109,50 @@ def test_a_folder_that_cannot_be_entered_is_not_readable(tmp_path, monkeypatch, 
     (tmp_path / "file").touch()
     assert remote_inspect.path(str(tmp_path))["readable"] is readable
     assert remote_inspect.path(str(tmp_path / "file"))["readable"], "a file is not entered"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.ELOOP, errno.EIO])
+def test_only_what_is_not_there_is_missing(tmp_path, monkeypatch, number):
+    (tmp_path / "file").touch()
+    for name in ("none", "none/below", "file/below"):
+        assert remote_inspect.path(str(tmp_path / name)) is None
+    place = tmp_path / "a" / "b" / "c"
+    is_rights = number in (errno.EACCES, errno.EPERM)
+
+    def stat(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    closed = str(tmp_path / "a")
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(os, "access", lambda name, asked: not str(name).startswith(closed))
+    found = msgspec.convert(remote_inspect.path(str(place)), DoctorPath)
+    assert (found.readable, found.writable) == (False, False)
+    reason = os.strerror(number)
+    reason = reason[0].lower() + reason[1:]
+    assert found.why == (f"{reason}: {closed}" if is_rights else reason)
+    assert found.closed_at == (closed if is_rights else "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another account")
+def test_what_is_in_a_closed_folder_is_not_called_missing():
+    """As the last test, with real rights."""
+    code = (
+        "import json, os, sys; from opstasks.doctor.onhost.inspect import path;"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
+        "print(json.dumps([path(name) for name in sys.argv[1:]]))"
+    )
+    with tempfile.TemporaryDirectory() as top:
+        Path(top).chmod(0o755)
+        closed = Path(top, "closed")
+        (closed / "b").mkdir(parents=True)
+        (closed / "b" / "file").touch()
+        closed.chmod(0)
+        words = [sys.executable, "-c", code, str(closed / "b" / "file"), f"{top}/none"]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+    hidden, none = json.loads(done.stdout)
+    assert (hidden["readable"], hidden["closed_at"]) == (False, str(closed))
+    assert hidden["why"] == f"permission denied: {closed}"
+    assert none is None
 
 
 def test_docker_is_checked_with_the_client_of_jobs_and_images(any_engine, monkeypatch):

@@ -1,11 +1,20 @@
 """Updating images, on a strict fake host."""
 
 import json
+from dataclasses import replace
 
 import msgspec
 import pytest
 
-from opstasks.core.errors import CommandFailed, Interrupted, InvalidResponse, Refused, VerifyFailed
+from opstasks.core.errors import (
+    CommandFailed,
+    Interrupted,
+    InvalidResponse,
+    OpsError,
+    Refused,
+    Unreachable,
+    VerifyFailed,
+)
 from opstasks.core.events import StepUpdated
 from opstasks.core.result import Result
 from opstasks.fleet.program import Reader
@@ -107,6 +116,59 @@ def test_a_name_that_was_moved_during_the_pull_is_a_failure(fake_host):
     with pytest.raises(VerifyFailed, match="of ehrql:v1: x was moved since the plan") as caught:
         act.apply(host, PLAN)
     assert caught.value.hint == "inv -H tpp images.update ehrql:v1"
+
+
+def step_of(name):
+    """The step of an image, and the requests for it."""
+    ref = ImageRef(name, "v1")
+    step = replace(STEP, ref=ref, repository=f"{PROXY}/{name}", names=(f"ghcr.io/{name}:v1",))
+    rest = (step.repository, step.digest)
+    pull = PullRequest(*rest, step.names, step.replaced, ())
+    return step, pull, SwitchRequest(*rest, f"id-{name}", step.names, step.replaced, ())
+
+
+THREE = [step_of(name) for name in ("a", "b", "c")]
+ALL = ImagesPlan(tuple(step for step, _, _ in THREE), 1)
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("stops", [failed("why"), refused("why")], ids=["failure", "refusal"])
+def test_a_pull_that_fails_leaves_all_images_to_be_updated(fake_host, number, stops):
+    host = fake_host()
+    host.expect_lock("images.update")
+    for step, pull, _ in THREE[:number]:
+        host.expect(PULL, pull, PullAnswer(f"id-{step.ref.name}"))
+    host.expect(PULL, THREE[number][1], line_of(stops))
+    with pytest.raises(OpsError) as caught:
+        act.apply(host, ALL)
+    assert caught.value.hint.startswith("inv -H tpp images.update a:v1 b:v1 c:v1")
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize(
+    "stops",
+    [failed("why"), refused("why"), Reply(137, err="why"), Unreachable("why"), Reply(out="why")],
+    ids=["failure", "refusal", "killed", "lost", "nonsense"],
+)
+def test_names_that_were_not_moved_are_told_from_those_that_were(fake_host, number, stops):
+    host = fake_host()
+    host.expect_lock("images.update")
+    for step, pull, _ in THREE:
+        host.expect(PULL, pull, PullAnswer(f"id-{step.ref.name}"))
+    for _, _, move in THREE[:number]:
+        host.expect(SWITCH, move, SwitchAnswer(()))
+    host.expect(SWITCH, THREE[number][2], stops)
+    with pytest.raises(OpsError) as caught:
+        act.apply(host, ALL)
+    message, refs = caught.value.message, ["a:v1", "b:v1", "c:v1"]
+    done, left = refs[:number], refs[number + 1 :]
+    count = f"{number} of 3 updated ({', '.join(done)}); "
+    assert message.startswith(count) == bool(done)
+    assert message.endswith(f"; not updated: {', '.join(left)}") == bool(left)
+    assert "updated" not in message.removeprefix(count).partition("; not updated")[0]
+    if isinstance(caught.value, VerifyFailed):
+        assert caught.value.hint == f"inv -H tpp images.update {' '.join(refs[number:])}"
+    assert caught.value.hint
 
 
 def test_ctrl_c_stops_a_pull_with_or_without_progress(fake_host):

@@ -1,6 +1,7 @@
 """Changing login files: kept, confirmed, restored; on local files."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -188,6 +189,156 @@ def test_the_old_files_are_restored_when_sshd_no_longer_answers(host, monkeypatc
     assert "no longer answers on 192.0.2.1:22; the old files were restored" in reason
     assert (host.folder / "f").read_text() == "old\n"
     assert ("reload", "ssh") in host.calls
+
+
+# -- what cannot be restored ---------------------------------------------------------------------
+
+ERRORS = (
+    OSError(errno.ENOSPC, "No space left on device"),
+    PermissionError(errno.EPERM, "Operation not permitted"),
+    safe_files.Unsafe("/x is a link that someone other than root may have made"),
+    protocol.HostFailure("x failed", "first\nthe reason"),
+    KeyError("content"),
+)
+
+
+def failing(monkeypatch, name, about, error):
+    """One step of the way back fails for one file or unit, and works for all others."""
+    real = getattr(way_back, name)
+
+    def step(given):
+        if given == about or (isinstance(given, dict) and given["path"] == str(about)):
+            raise error
+        real(given)
+
+    monkeypatch.setattr(way_back, name, step)
+
+
+@pytest.fixture
+def three(host, monkeypatch):
+    """Three files that were changed, each of another kind, and their old states."""
+    monkeypatch.setattr(file_actions, "reload", lambda unit: None)
+    content, link, none = (host.folder / name for name in ("content", "link", "none"))
+    content.write_text("old\n")
+    link.symlink_to("content")
+    actions = [file_action(path, reload=f"{path.name}.service") for path in (content, link, none)]
+    assert host.install(*actions) == ""
+    host.calls.clear()
+    return (content, link, none)
+
+
+def is_old(path):
+    if path.name == "link":
+        return path.is_symlink()
+    return path.read_text() == "old\n" if path.name == "content" else not path.exists()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("by_timer", [False, True])
+def test_a_file_that_cannot_be_restored_keeps_no_other_from_it(
+    host, three, monkeypatch, number, error, by_timer
+):
+    bad = three[number]
+    with monkeypatch.context() as broken:
+        failing(broken, "restore", bad, error)
+        with pytest.raises(protocol.HostFailure, match=f"^{bad} was not restored: ") as caught:
+            host.restore(by_timer=by_timer)
+    assert [is_old(path) for path in three] == [path != bad for path in three]
+    assert str(three[number - 1]) not in caught.value.reason
+    # All units, and the timer goes on: it tries again.
+    assert host.calls == [("reload", f"{path.name}.service") for path in three]
+    # Only what failed is restored again: a person may have edited the others meanwhile.
+    other = three[number - 1]
+    other.unlink(missing_ok=True)
+    other.write_text("by hand\n")
+    assert host.restore(by_timer=True)
+    assert (is_old(bad), other.read_text()) == (True, "by hand\n")
+    assert not host.restore()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("number", range(3))
+def test_a_unit_that_is_not_reloaded_keeps_no_other_from_it(
+    host, three, monkeypatch, number, error
+):
+    bad = f"{three[number].name}.service"
+    with monkeypatch.context() as broken:
+        failing(broken, "reload", bad, error)
+        with pytest.raises(protocol.HostFailure, match=f"^{bad} was not reloaded: "):
+            host.restore()
+    assert all(map(is_old, three))
+    others = [("reload", f"{path.name}.service") for path in three if path != three[number]]
+    assert host.calls == others
+    assert host.restore()
+    assert ("reload", bad) in host.calls
+
+
+def test_every_file_and_unit_that_failed_is_named(host, three, monkeypatch):
+    (content, link, none) = three
+    with monkeypatch.context() as broken:
+        failing(broken, "restore", content, ERRORS[0])
+        failing(broken, "restore", none, ERRORS[3])
+        failing(broken, "reload", "link.service", ERRORS[1])
+        with pytest.raises(protocol.HostFailure) as caught:
+            host.restore()
+    assert caught.value.reason.split("; ") == [
+        f"{none} was not restored: x failed: the reason",
+        f"{content} was not restored: no space left on device",
+        "link.service was not reloaded: operation not permitted",
+    ]
+    assert is_old(link)
+
+
+def test_a_folder_that_is_gone_keeps_no_file_from_it(host):
+    """As the last test, with an error of the operating system."""
+    (host.folder / "home").mkdir()
+    paths = [host.folder / "home" / "keys", host.folder / "f"]
+    for path in paths:
+        path.write_text("old\n")
+    assert host.install(*map(file_action, paths)) == ""
+    paths[0].unlink()
+    paths[0].parent.rmdir()
+    with pytest.raises(protocol.HostFailure, match=f"^{paths[0]} was not restored: no such file"):
+        host.restore()
+    assert paths[1].read_text() == "old\n"
+
+
+def test_files_are_restored_again_if_nobody_could_note_which_failed(host, three, monkeypatch):
+    with monkeypatch.context() as broken:
+        failing(broken, "restore", three[0], ERRORS[0])
+        broken.setattr(way_back, "put", full_disk)
+        with pytest.raises(protocol.HostFailure, match=f"^{three[0]} was not restored"):
+            host.restore()
+    assert host.restore()
+    assert all(map(is_old, three))
+
+
+def full_disk(*_):
+    raise ERRORS[0]
+
+
+@pytest.mark.parametrize("cause", [protocol.HostFailure("it is bad", "line 3"), KeyError("do")])
+def test_an_install_that_fails_says_which_old_files_are_not_there(host, monkeypatch, cause):
+    paths = [host.folder / name for name in "fgh"]
+    for path in paths:
+        path.write_text("old\n")
+
+    def check(action):
+        if action["path"] == str(paths[2]):
+            raise cause
+        file_actions.file(action)
+
+    monkeypatch.setattr(install_access, "perform", check)
+    failing(monkeypatch, "restore", paths[1], ERRORS[0])
+    reason = host.install(*map(file_action, paths))
+    assert protocol.error_text(cause) in reason
+    text = f"{paths[1]} was not restored: no space left on device; the rest was restored, and the"
+    assert text in reason
+    assert "the old files were restored" not in reason
+    assert [path.read_text() for path in paths] == ["old\n", "new\n", "old\n"]
+    # The timer goes on.
+    assert [call[0] for call in host.calls] == ["stop timer", "systemd-run"]
 
 
 # -- where sshd answers --------------------------------------------------------------------------

@@ -257,6 +257,20 @@ def test_a_change_that_fails_its_test_is_undone(fake_host, monkeypatch):
     )
 
 
+def test_a_change_that_cannot_be_undone_says_why_it_should_be_and_what_stays(
+    fake_host, monkeypatch
+):
+    host = fake_host()
+    expect_install(host)
+    host.expect(access.RESTORE, ANY, failed("/a was not restored: no space left on device"))
+    expect_proofs(host, monkeypatch, "refused", "refused", "no sudo")
+    with pytest.raises(CommandFailed, match="0 of 1 changes done; sshd failed") as caught:
+        run(host, [SSHD])
+    assert caught.value.tail.startswith(
+        "sshd: a fresh connection failed: no sudo; /a was not restored: no space left on device\n"
+    )
+
+
 def test_a_change_that_was_undone_before_its_confirmation_has_failed(fake_host, monkeypatch):
     host = fake_host()
     expect_install(host)

@@ -64,7 +64,10 @@ ROWS = (
         sh="systemctl restart jobrunner-network",
     ),
     Row(
-        ("manage.apply:apply", "manage.perform:_call", "manage.access:change_access"),
+        (
+            *("manage.apply:apply", "manage.perform:_call"),
+            *("manage.access:change_access", "manage.access:restore"),
+        ),
         sh="echo >>/etc/sudoers.d/opstasks",
         inv=("manage", "--yes"),
     ),

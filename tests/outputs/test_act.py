@@ -440,6 +440,49 @@ def test_an_error_after_some_files_says_what_was_removed_and_what_remains(fake_h
     assert error.hint
 
 
+LOST = Unreachable("connection lost")
+IN_THE_WAY = inspected(InspectedOutput("b.csv", FoundOutput(error="is not a regular file")))
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (LOST, "connection lost"),
+        (failed("permission denied"), "permission denied"),
+        (Reply(137), ""),
+        (Reply(out="hello"), "invalid response"),
+        (inspected(InspectedOutput("other", HERE)), "other files than"),
+        (IN_THE_WAY, "b.csv was removed; what is there now cannot be read: is not a regular file"),
+        (inspected(InspectedOutput("b.csv", HERE)), "b.csv is back"),
+    ],
+    ids=["lost", "failed", "killed", "nonsense", "others", "in the way", "back"],
+)
+def test_a_removed_file_counts_whatever_the_read_after_it_says(fake_host, before, read, words):
+    """Its record is written on the host, and the partner still has the copy."""
+    host = fake_host(**SOURCE)
+    host.expect_lock("outputs.rm")
+    paths = [*(f"{number}.csv" for number in range(before)), "b.csv"]
+    for path in paths:
+        removed = replace(REMOVED, file=path, partner_path=f"D:\\ws\\W\\{path}")
+        host.expect(REMOVE, ANY, RemoveAnswer(removed))
+        if path != "b.csv":
+            gone(host, path)
+    host.expect(INSPECT, ANY, read)
+    items = [replace(ITEM, path=path) for path in (*paths, "never.csv")]
+    with pytest.raises(OpsError) as caught:
+        act.apply(host, planned(*items), source="keep", reason="")
+    error, is_back = caught.value, words.endswith("is back")
+    counted = paths[:-1] if is_back else paths
+    assert error.now.removed == tuple(f"{ROOT}/W/{path}" for path in counted)
+    count = f"{len(counted)} of {before + 2} removed; "
+    assert error.message.startswith(count) == bool(counted)
+    assert words in error.message
+    assert all(f"D:\\ws\\W\\{path}" in error.tail for path in paths)
+    assert "never.csv" not in error.tail
+    assert error.hint
+
+
 def test_a_file_that_somebody_else_removed_meanwhile_is_not_a_change(fake_host):
     host = fake_host()
     host.expect_lock("outputs.rm")

@@ -3,18 +3,20 @@
 import errno
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from opstasks.core.errors import InvalidResponse, Refused
 from opstasks.core.result import Result
 from opstasks.fleet.inventory import HostSpec
-from opstasks.onhost import safe_files
+from opstasks.onhost import protocol, safe_files
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from opstasks.outputs import removals
 from opstasks.outputs.onhost import attest, list_records
 from opstasks.outputs.onhost.records import RemovalRecord, read_records, write_record
 from opstasks.outputs.removals import ATTEST, RECORDS
+from tests.fake_host import ANY, Reply
 
 
 def decoded(program, answer):
@@ -103,6 +105,52 @@ def test_a_persons_copy_of_a_record_is_no_removal(tmp_path):
     assert [(found.id, found.state) for found in read_records(str(tmp_path))] == [
         ("a-1-copy", "unreadable")
     ]
+
+
+OLD = "as root: look at what is there instead of the folder"
+CHOWN = "as root: give it to the service account (chown"
+UNREAD = {
+    "a file": (None, 0, OLD),
+    "a link to a file": (None, 0, OLD),
+    "a link to itself": (None, 0, OLD),
+    "below a file": (None, 0, OLD),
+    "a closed folder": (errno.EACCES, 0, CHOWN),
+    "a read-only disk": (errno.EACCES, os.ST_RDONLY, "find out why the disk is read-only"),
+    "a broken disk": (errno.EIO, 0, "inv -H h doctor"),
+    "no memory": (errno.ENOMEM, 0, "inv -H h doctor"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_the_hint_for_records_that_cannot_be_read_fits_their_folder(
+    tmp_path, monkeypatch, fake_host, kind
+):
+    number, flags, hint = UNREAD[kind]
+    folder, file = tmp_path / "records", tmp_path / "file"
+    file.touch()
+    targets = {"a link to a file": "file", "a link to itself": "records"}
+    if kind in targets:
+        folder.symlink_to(targets[kind])
+    elif kind == "a file":
+        folder.touch()
+    elif kind == "below a file":
+        folder = file / "records"
+    else:
+        folder.mkdir()
+        error = OSError(number, os.strerror(number), str(folder))
+        monkeypatch.setattr(os, "listdir", lambda place: raise_(error))
+        monkeypatch.setattr(os, "access", lambda place, mode: number != errno.EACCES)
+        monkeypatch.setattr(os, "statvfs", lambda place: SimpleNamespace(f_flag=flags))
+    host = fake_host("h")
+    answer = protocol.answer_to(list_records.main, asked(folder))
+    host.expect(RECORDS, ANY, Reply(out=json.dumps(answer)))
+    with pytest.raises(Refused, match="the records of removals cannot be read: ") as caught:
+        removals.read(host)
+    assert caught.value.hint.startswith(hint)
+
+
+def raise_(error):
+    raise error
 
 
 @pytest.mark.parametrize("kind", ["closed", "folder", "pipe", "link"])

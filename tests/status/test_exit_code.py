@@ -83,6 +83,10 @@ WRONG = {
         "failed",
         {"maintenance": replace(maintenance(), flag_error="no such table")},
     ),
+    "a sync from before the clock was set back": (
+        "stale",
+        {"sync": replace(SYNC, last_success_at=NOW + HOUR)},
+    ),
     "a late sync": ("stale", {"sync": replace(SYNC, last_success_at=NOW - HOUR)}),
     "a job without its container": (
         "stale",

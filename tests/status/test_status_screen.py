@@ -9,10 +9,12 @@ from opstasks.fleet import lock
 from opstasks.output import failures
 from opstasks.output.parts import text_of
 from opstasks.status.screen import row, status_screen
+from opstasks.sync.facts import SyncState
 from tests.screen_check import WIDTHS, check_fits, check_golden, check_whole, shown
 from tests.status.status_help import (
     CLOCK,
     HOUR,
+    NOW,
     OPS,
     REBOOT,
     RUNS,
@@ -107,6 +109,14 @@ def test_the_disk_is_the_fullest_and_named_where_disks_differ():
     found = cells(disks_percent={"/": 25, "/srv": 91})
     assert (found["DISK"], found["FULLEST"]) == ("91%", "/srv")
     assert cells(disks_percent={"/": 25, "/srv": 25})["FULLEST"] == ""
+
+
+@pytest.mark.parametrize(
+    ("age_s", "words"), [(60.0, "1m ago"), (-60.0, "0s ago"), (-HOUR, "unknown"), (NOW, "never")]
+)
+def test_a_last_copy_in_the_future_has_no_age(age_s, words):
+    sync = SyncState("/e", on=True, enabled=True, now_at=NOW, last_success_at=NOW - age_s)
+    assert text_of(row("tpp", judged(sync=sync), CLOCK)[-1]) == words
 
 
 def test_next_is_the_reboot_or_else_the_end_of_the_pause():

@@ -47,22 +47,28 @@ def test_start_does_nothing_if_the_sync_is_well(host):
     assert act.start(host) == SyncResult(False, "on", facts_with().last)
 
 
-def test_start_waits_for_the_end_of_the_first_run(host):
+# The last record is of 10.0: the host's clock was set back since, or was not.
+clocks = pytest.mark.parametrize("at", [5.0, 30.0])
+
+
+@clocks
+def test_start_waits_for_the_end_of_the_first_run(host, at):
     inspected(host, **OFF)
     host.expect_lock("sync.start")
     placed(host, START)
     inspected(host, **last(10.0))
-    inspected(host, **last(30.0, 0.0))
-    inspected(host, **last(30.0))
+    inspected(host, **last(at, 0.0))
+    inspected(host, **last(at))
     result = act.start(host)
     assert (result.changed, result.last.ended_at) == (True, 99.0)
 
 
-def test_a_first_run_that_fails_is_a_failure(host):
+@clocks
+def test_a_first_run_that_fails_is_a_failure(host, at):
     inspected(host, **OFF)
     host.expect_lock("sync.start")
     placed(host, START)
-    inspected(host, **last(30.0, error="/e is not mounted"))
+    inspected(host, **last(at, error="/e is not mounted"))
     with pytest.raises(VerifyFailed, match="its first run failed: /e is not mounted"):
         act.start(host)
 
@@ -170,12 +176,23 @@ def test_once_does_not_join_a_run_that_began_too_early(host):
     assert (result.changed, result.state, result.last.copied) == (True, "on", 2)
 
 
-def test_once_without_a_record_is_a_failure(host):
+@clocks
+def test_once_shows_what_it_copied(host, at):
+    host.expect_lock("sync.once")
+    placed(host, SyncUnitsRequest(SPEC.kept_in, FILES))
+    inspected(host)
+    host.expect(RUN, "", user="root")
+    inspected(host, **last(at, copied=7))
+    assert act.once(host).last.copied == 7
+
+
+@pytest.mark.parametrize("record", [{}, {"last": {}}], ids=["the old one", "none"])
+def test_once_without_a_record_is_a_failure(host, record):
     host.expect_lock("sync.once")
     placed(host, SyncUnitsRequest(SPEC.kept_in, FILES))
     inspected(host)
     host.expect(RUN, Reply(1, err="job failed"), user="root")
-    inspected(host)
+    inspected(host, **record)
     with pytest.raises(CommandFailed, match="no record") as caught:
         act.once(host)
     assert (caught.value.returned, caught.value.tail) == (1, "job failed")

@@ -26,6 +26,28 @@ def test_a_sync_that_is_well_needs_no_attention():
     assert state().success_age_s == 9.0
 
 
+@pytest.mark.parametrize(
+    ("age_s", "words"),
+    [
+        (-1, ""),
+        (-units.EVERY_S, ""),
+        (-units.EVERY_S - 1, "has not run since the host's clock was set back"),
+        (-400 * 86400, "has not run since the host's clock was set back"),
+        (facts.LATE_S, ""),
+        (facts.LATE_S + 1, "has not run for 15m"),
+    ],
+)
+def test_a_sync_that_stopped_is_late_whatever_the_clock_says(age_s, words):
+    """A last success in the future has no age."""
+    at = 1_800_000_000.0
+    found = {"now_at": at, "last_success_at": at - age_s}
+    texts = state(**found).attention()
+    assert (len(texts), words in "".join(texts)) == (bool(words), True)
+    assert state(**found).is_late == bool(words)
+    running = {"load_state": "loaded", "active_state": "activating"}
+    assert state(**found, service=running).attention() == []
+
+
 OFF = {"active_state": "inactive"}
 CASES = [
     ({"timer": OFF}, "is off: run"),

@@ -63,6 +63,14 @@ def test_status_says_first_where_the_sync_is_on_and_what_needs_a_person(width):
     check_screen(__file__, "status", width, lines)
 
 
+def test_a_last_success_in_the_future_has_no_age():
+    ahead = FleetResult([HostResult("tpp", "ok", replace(GOOD, last_success_at=NOW + 3600))])
+    lines = text(screen.screen(lambda: CLOCK, 120).lines(ahead, 120))
+    assert "unknown" in lines
+    assert " ago" not in lines
+    assert "has not run since the host's clock was set back" in lines
+
+
 @pytest.mark.parametrize("verb", ["start", "stop", "once"])
 def test_the_plan_says_what_it_is_now_and_afterwards(verb):
     states = {"tpp": GOOD, "sandbox-2": OFF, "emis": NO_SOURCE}

@@ -1,11 +1,14 @@
 """The files that the Level 3 sync installs on a host."""
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec
+from opstasks.onhost import backups, safe_files
 from opstasks.onhost.protocol import HostFailure
 from opstasks.sync import units
 from opstasks.sync.onhost import units as remote_units
@@ -58,6 +61,51 @@ def test_an_edit_of_an_installed_file_is_kept(tmp_path, monkeypatch):
     assert path.read_text() == "x = 1"
     (copy,) = (tmp_path / "kept").rglob("script.bak-*")
     assert copy.read_text() == "x = 2  # by hand"
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What systemctl is asked; each unit is up and enabled."""
+    asked = []
+    state = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled"}
+    monkeypatch.setattr(remote_units, "show", lambda unit, name: state[name])
+    monkeypatch.setattr(remote_units, "systemctl", lambda *words: asked.append(words))
+    monkeypatch.setattr(remote_units, "validate", lambda files: None)
+    return asked
+
+
+@pytest.mark.parametrize("kind", ["several hard links", "larger than", "full disk"])
+@pytest.mark.parametrize("number", range(3))
+def test_nothing_is_touched_if_the_old_content_of_a_file_cannot_be_kept(
+    tmp_path, monkeypatch, said, number, kind
+):
+    files = {str(tmp_path / name): f"{name} = 1" for name in ("script", "a.service", "b.timer")}
+    for path in files:
+        remote_units.put(path, "x = 2  # by hand")
+    bad = Path([*files][number])
+    reason = f"the content of {bad} cannot be kept; move it away"
+    if kind == "larger than":
+        os.truncate(bad, safe_files.MAX_BYTES + 1)
+    elif kind == "full disk":
+        reason = "no space left on device"
+        staged = backups.staged
+        full = OSError(errno.ENOSPC, "No space left on device")
+
+        def filled(folder, name, data):
+            if bad.name in name:
+                raise full
+            return staged(folder, name, data)
+
+        monkeypatch.setattr(backups, "staged", filled)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        (tmp_path / "other").hardlink_to(bad)
+    before = {path: Path(path).stat().st_ino for path in files}
+    request = {"kept_in": str(tmp_path / "kept"), "files": files, "restart": True}
+    with pytest.raises(HostFailure, match=f"^{reason}"):
+        remote_units.main({**request, "enable": ["b.timer"], "disable": ["b.timer"]})
+    assert {path: Path(path).stat().st_ino for path in files} == before
+    assert said == []
 
 
 def test_a_failed_systemctl_is_a_failure_with_its_message():

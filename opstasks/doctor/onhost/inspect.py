@@ -18,6 +18,7 @@ from opstasks.onhost.accounts import account_name
 from opstasks.onhost.commands import attempt, said
 from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.database_values import open_read_only
+from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.folder_rights import closed
 from opstasks.onhost.protocol import Answer, Request
@@ -47,11 +48,19 @@ def docker() -> dict[str, str]:
 
 
 def path(name: str) -> dict[str, Any] | None:
-    """A path, as this account sees it; a folder that it may not enter counts as unreadable."""
+    """A path, as this account sees it; a folder that it may not enter counts as unreadable.
+
+    None only if it is not there.
+    """
     try:
         info = Path(name).stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:  # it may well be there
+        closed_at = closed_above(name) if isinstance(error, PermissionError) else ""
+        error.filename = closed_at or None
+        unknown = {"owner": "", "mode": 0, "readable": False, "writable": False}
+        return {**unknown, "why": explained(error), "closed_at": closed_at}
     needed = os.R_OK | os.X_OK if stat.S_ISDIR(info.st_mode) else os.R_OK
     return {
         "owner": account_name(info.st_uid),
@@ -59,6 +68,12 @@ def path(name: str) -> dict[str, Any] | None:
         "readable": os.access(name, needed),
         "writable": os.access(name, os.W_OK),
     }
+
+
+def closed_above(name: str) -> str:
+    """The first folder on a path that this account may not enter; "" if there is none."""
+    folders = (str(folder) for folder in reversed(Path(name).parents))
+    return next((folder for folder in folders if not os.access(folder, os.X_OK)), "")
 
 
 def closed_folders(names: list[str]) -> dict[str, str]:

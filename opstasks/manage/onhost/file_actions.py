@@ -12,11 +12,10 @@ from typing import Any
 from opstasks.manage.onhost import file_facts
 from opstasks.manage.onhost.running import run
 from opstasks.onhost import backups
-from opstasks.onhost.backups import keep_replaced
+from opstasks.onhost.backups import keep_replaced, to_keep
 from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.safe_files import (
     FOLDER,
-    Unsafe,
     fits,
     give,
     ids,
@@ -81,8 +80,9 @@ def file(action: Action) -> None:
 
 def remove(action: Action) -> None:
     """Delete a file."""
-    with contextlib.suppress(FileNotFoundError), parent_of(action["path"]) as (folder, name):
-        keep_aside(action)
+    path = action["path"]
+    with contextlib.suppress(FileNotFoundError), parent_of(path) as (folder, name):
+        keep_replaced(path, action["kept_in"])
         check_shown(action, "absent")
         os.unlink(name, dir_fd=folder)
     reload(action["reload"])
@@ -106,25 +106,13 @@ def keep(action: Action, give_rights: Callable[[int], None]) -> None:
     """Keep the present content of a file that an action replaces, without its secrets."""
     path = action["path"]
     if not action["backup"]:
-        keep_aside(action)
+        keep_replaced(path, action["kept_in"])
         return
     info = look(path)
     if info is not None and stat.S_ISREG(info.st_mode):
-        data = read(path)
+        data = to_keep(path)
         with parent_of(path) as (folder, name):
             backups.keep(folder, name, data, give_rights)
-
-
-def keep_aside(action: Action) -> None:
-    """Keep the present content of a file in the folder of root's.
-
-    Raises HostFailure if that cannot be done: it would be lost, and with it a person's edit.
-    """
-    try:
-        keep_replaced(action["path"], action["kept_in"])
-    except Unsafe as error:
-        text = f"the content of {action['path']} cannot be kept; move it away"
-        raise HostFailure(text, str(error)) from error
 
 
 def reload(what: str) -> None:
@@ -141,7 +129,7 @@ def setting(action: Action) -> None:
     info = look(path)
     if info is None:
         raise HostFailure(f"{path} does not exist")
-    data = read(path)
+    data = to_keep(path)
     found = file_facts.matching(data, match)
     if found == [line]:
         return

@@ -1,7 +1,8 @@
 """Runs on the host as root: changes the login files in such a way that it can be undone.
 
 The old files are kept, and a timer is started that restores them; then the new ones are installed.
-When anything fails, the old files are restored at once. `confirm_access.py` stops the timer.
+When anything fails, the old files are restored at once. `confirm_access.py` stops the timer. The
+timer goes on when a file cannot be restored now, and tries again.
 """
 
 import os
@@ -11,7 +12,7 @@ from typing import Any
 from opstasks.manage.onhost import way_back
 from opstasks.manage.onhost.apply import Action, perform
 from opstasks.manage.onhost.sshd_answers import check_sshd
-from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.protocol import HostFailure, error_text
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -27,19 +28,20 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         install(actions)
         if "ssh" in kept["reload"]:
             check_sshd()
-    except HostFailure as error:
-        undo(place)
-        raise HostFailure(f"{error.reason}; the old files were restored", error.detail) from error
-    except Exception:
-        undo(place)
-        raise
+    except Exception as error:
+        detail = error.detail if isinstance(error, HostFailure) else ""
+        raise HostFailure(f"{error_text(error)}; {undo(place)}", detail) from error
     return {"done": len(actions)}
 
 
-def undo(place: str) -> None:
-    """Restore the old files now, so that the timer has nothing to do."""
-    way_back.restore_all(place)
+def undo(place: str) -> str:
+    """Restore the old files now, so that the timer has nothing to do; returns what was done."""
+    try:
+        way_back.restore_all(place)
+    except HostFailure as error:
+        return f"{error.reason}; the rest was restored, and the timer tries again"
     way_back.stop_timer()
+    return "the old files were restored"
 
 
 def what_to_keep(place: str, actions: list[Action]) -> way_back.Kept:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from opstasks.manage.onhost.file_actions import reload
 from opstasks.manage.onhost.running import run
 from opstasks.onhost.backups import keep_replaced
 from opstasks.onhost.commands import attempt
+from opstasks.onhost.protocol import HostFailure, error_text
 from opstasks.onhost.safe_files import look, parent_of, put, put_link, read
 
 Kept = dict[str, Any]
@@ -47,7 +49,7 @@ def keep(path: str, kept_in: str) -> Kept:
 def restore(kept: Kept) -> None:
     """Restore a file; what is there now is kept if possible: a person may have edited it."""
     if kept.get("kept_in"):  # an earlier version of opstasks did not name the folder
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, HostFailure):
             keep_replaced(kept["path"], kept["kept_in"])
     if kept["content"] is not None:
         data = base64.b64decode(kept["content"])
@@ -80,16 +82,38 @@ def claim(place: str) -> Kept | None:
 
 
 def restore_all(place: str) -> bool:
-    """Restore all kept files; returns whether there were any."""
+    """Restore all kept files; returns whether there were any.
+
+    One that fails stops no other. Raises HostFailure with each file that was not restored and each
+    unit that was not reloaded; these stay kept, for the timer and for the next run.
+    """
     kept = claim(place)
     if kept is None:
         return False
-    for item in reversed(kept["files"]):
-        restore(item)
-    for unit in kept["reload"]:
-        reload(unit)
+    failed = [(item, why) for item in reversed(kept["files"]) if (why := why_not(restore, item))]
+    problems = [f"{item['path']} was not restored: {why}" for item, why in failed]
+    units = [(unit, why) for unit in kept["reload"] if (why := why_not(reload, unit))]
+    problems += [f"{unit} was not reloaded: {why}" for unit, why in units]
+    if problems:
+        with contextlib.suppress(OSError):  # a full disk: then all of them are restored again
+            left = [item for item, _ in reversed(failed)]
+            write_manifest(place, {"files": left, "reload": kept["reload"]})
+        raise HostFailure("; ".join(problems))
     forget(place)
     return True
+
+
+def why_not(step: Callable[[Any], None], about: Any) -> str:
+    """Do a step; returns why it failed, or ""."""
+    try:
+        step(about)
+    except HostFailure as error:
+        return ": ".join(filter(None, [error.reason, error.detail.rpartition("\n")[2]]))
+    except Exception as error:  # whatever it is: people wait to log in
+        if isinstance(error, OSError):
+            error.filename = None  # a temporary name; the file is named anyway
+        return error_text(error)
+    return ""
 
 
 def forget(place: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from opstasks.onhost import safe_files
-from opstasks.onhost.folder_rights import CLOSED
+from opstasks.onhost.folder_rights import cause_of_error
 from opstasks.onhost.json_files import is_copy, write_json
 from opstasks.onhost.limits import MAX_LINE, check
 from opstasks.onhost.protocol import HostRefusal, error_text
@@ -122,7 +122,7 @@ def read_records(folder: str) -> list[RemovalRecord]:
         return []
     except OSError as error:
         text = f"the records of removals cannot be read: {error_text(error)}"
-        raise HostRefusal(text, cause=CLOSED) from error
+        raise HostRefusal(text, cause=cause_of_error(folder, error)) from error
     found = [_read(Path(folder, name)) for name in sorted(names)]
     return sorted(filter(None, found), key=lambda record: record.started_at, reverse=True)
 

@@ -87,11 +87,12 @@ def place(request: Request) -> bool:
     wrong = {path: text for path, text in request["files"].items() if differs(path, text)}
     if wrong:
         validate(request["files"])
+    for path in wrong:  # all of them first: one that cannot be kept stays, and so do the others
+        keep_replaced(path, request["kept_in"])
     changed = bool(wrong)
     for unit in request["disable"]:
         changed |= take_down(unit)
     for path, text in wrong.items():
-        keep_replaced(path, request["kept_in"])
         put(path, text)
     if changed:
         systemctl("daemon-reload")
