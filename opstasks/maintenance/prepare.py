@@ -38,6 +38,7 @@ from opstasks.maintenance.schedule import ScheduleAnswer, schedule
 from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
 
 _AT = re.compile(r"(\d{4}-\d{2}-\d{2} )?([01]?\d|2[0-3]):[0-5]\d", re.ASCII)
+from opstasks.primitives import systemd
 READY_STATE = "READY TO REBOOT"
 REBOOTING_STATE, REBOOTED_STATE = "REBOOTING", "REBOOTED"
 # The service account cannot pause the host until after the boot.
@@ -176,7 +177,7 @@ def check(host: Host, request: RebootRequest, plan: RebootPlan, *, yes: bool) ->
         raise Refused(
             "it cannot be prepared: " + "; ".join(plan.problems),
             host=host.name,
-            hint=f"inv -H {host.name} status",
+            hint=systemd.hint_for(host.spec.unit, plan.problems[0], f"inv -H {host.name} status"),
         )
     durations.check_sure(plan.due_at - plan.now_at, request.at, yes=yes or bool(request.delay_s))
     if plan.scheduled and not request.replace:

@@ -115,7 +115,8 @@ def killed(site, flags_command, docker, systemd, monkeypatch):
     monkeypatch.setattr(restore, "SETTLE_S", 0)
     monkeypatch.setattr(restore, "is_down", systemd.is_down)
     monkeypatch.setattr(restore, "is_up", lambda unit: not systemd.is_down(unit))
-    monkeypatch.setattr(restore, "start_unit", lambda unit: systemd.states.update({unit: "active"}))
+    up = {"jobrunner": "active"}
+    monkeypatch.setattr(restore, "start_unit", lambda unit, user: systemd.states.update(up))
 
     def make(step, **words):
         made = make_record(site, step=step, was_active=True, paused_by_us=True, **words)

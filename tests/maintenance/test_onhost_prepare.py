@@ -10,8 +10,10 @@ import pytest
 from opstasks.maintenance.onhost import claims, pause_change, prepare, restore, run
 from opstasks.maintenance.onhost import database as job_database
 from opstasks.maintenance.onhost.pause_flag import paused_at
+from opstasks.maintenance.onhost import units as host_units
 from opstasks.maintenance.onhost.records import PREPARE, Pause
-from opstasks.onhost import database_copy
+from opstasks.maintenance.onhost.units import start_unit
+from opstasks.onhost import database_copy, unit_control
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import (
     NEW,
@@ -161,7 +163,7 @@ def units(monkeypatch):
     monkeypatch.setattr(restore, "is_up", lambda unit: up[unit])
     monkeypatch.setattr(prepare, "stop_unit", lambda unit: up.update({unit: False}))
     monkeypatch.setattr(restore, "SETTLE_S", 0)
-    monkeypatch.setattr(restore, "start_unit", lambda unit: up.update({unit: True}))
+    monkeypatch.setattr(restore, "start_unit", lambda unit, user: up.update({unit: True}))
     monkeypatch.setattr(prepare, "add_boot", lambda *a: None)
     monkeypatch.setattr(prepare.signal, "signal", lambda *a: None)
     return up
@@ -329,6 +331,45 @@ def test_the_record_says_what_could_not_be_restored(site, flags_command, units, 
 
 @pytest.mark.parametrize("stage", ["hold_new_work", "drain", "requeue"])
 @pytest.mark.parametrize("kind", [HostFailure, HostRefusal, OSError, prepare.StoppedError])
+def test_what_a_preparation_did_not_change_is_not_called_left(site, monkeypatch):
+    """Neither systemd nor the database answers, but nothing was stopped or paused."""
+    for name in ("is_down", "start_unit", "is_up", "paused_at", "clear_pause"):
+        monkeypatch.setattr(restore, name, never("asked"))
+    assert restore.restore(site, make_record(site, was_active=True, step="draining")) == []
+    assert restore.restore(site, make_record(site, was_active=False, step="snapshot")) == []
+
+
+@pytest.mark.parametrize(("answer", "left"), [(True, "it is still paused"), (False, "")])
+def test_a_pause_whose_end_fails_is_judged_by_the_flag(
+    site, flags_command, monkeypatch, answer, left
+):
+    item = make_record(site, paused_by_us=True, step="draining")
+    pause_change.set_pause(site, Pause(id=item.id))
+    clear = restore.clear_pause
+
+    def failing(site):
+        if not answer:
+            clear(site)
+        raise HostFailure("connection lost")
+
+    monkeypatch.setattr(restore, "clear_pause", failing)
+    assert restore.restore(site, item) == [left] * bool(left)
+
+
+DROP_IN = {"LoadState": "loaded", "User": "bin", "DropInPaths": "/run/x.conf"}
+
+
+def test_a_service_that_would_run_as_another_account_is_not_started_again(site, units, monkeypatch):
+    """Somebody has added a drop-in while it ran."""
+    units["jobrunner"] = False
+    monkeypatch.setattr(restore, "start_unit", start_unit)
+    monkeypatch.setattr(host_units, "systemctl", never("started"))
+    monkeypatch.setattr(unit_control, "read", lambda unit, properties: DROP_IN)
+    (left,) = restore.restore(site, make_record(site, was_active=True, step="snapshot"))
+    reason = f"jobrunner would run as bin, not as {site.service_user}: /run/x.conf"
+    assert left == f"jobrunner was not started: {reason}"
+
+
 def test_the_service_is_restored_whatever_fails(site, units, monkeypatch, stage, kind):
     undone = []
     for name in ("hold_new_work", "drain", "requeue"):

@@ -100,6 +100,23 @@ def test_a_host_with_problems_is_refused(host):
     assert caught.value.hint == "inv -H tpp status"
 
 
+@pytest.mark.parametrize(
+    ("problem", "hint"),
+    [
+        ("jobrunner is masked: systemd would not start it again", "systemctl unmask jobrunner,"),
+        ("jobrunner would run as root, not as opensafely: /x", "systemctl cat jobrunner shows"),
+        (
+            "jobrunner-network.service is masked: systemd would not start it again",
+            "unmask jobrunner-network.service,",
+        ),
+    ],
+)
+def test_a_unit_that_could_not_be_started_again_has_its_own_hint(host, problem, hint):
+    with pytest.raises(Refused, match="cannot be prepared: jobrunner") as caught:
+        inspected(host, replace(PLAN, problems=(problem, "no docker")))
+    assert hint in caught.value.hint
+
+
 def test_a_second_preparation_is_refused_unless_it_replaces(host):
     plan = replace(PLAN, scheduled=(make_item(who="bob", due_there="22:00"),))
     with pytest.raises(Refused, match=r"scheduled already by bob for 22:00 \(one\)") as caught:
