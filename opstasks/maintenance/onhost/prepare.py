@@ -25,6 +25,7 @@ from opstasks.maintenance.onhost.records import (
     DONE,
     DRAINING,
     INTERRUPTED,
+    FAILED,
     PREPARE,
     READY,
     SCHEDULED,
@@ -49,18 +50,34 @@ REQUEUE_TIMEOUT_S = 3600
 # So that a client that follows sees READY before the connection ends.
 SEEN_S = 3
 
+# How long a shutdown may take to end this program.
+HELD_S = 60
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Do the scheduled work, and reboot if that was asked for. The request: ``site``, ``id``."""
     os.umask(0o022)
-    item, outcome, reason = run_scheduled(site_of(request), request["id"], prepare)
-    if outcome == READY and item.reboot:
-        time.sleep(SEEN_S)
-        required("cannot reboot", SYSTEMCTL, "--no-block", "reboot", timeout=60)
+    outcome, reason = run_scheduled(site_of(request), request["id"], prepare, reboot)
     return {"outcome": outcome, "reason": reason}
 
 
 def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
+def reboot(site: Site, item: ScheduledItem, outcome: str) -> None:
+    """Reboot the host if that was asked for and it is ready; nobody else may change it meanwhile.
+
+    The lock is held until the shutdown ends this program. Raises HostFailure.
+    """
+    if outcome != READY or not item.reboot:
+        return
+    time.sleep(SEEN_S)
+    if prepared_by(site) is None:
+        reason = "somebody has changed the host after it was prepared, so it was not rebooted"
+        write_item(site, item.id, outcome=FAILED, reason=reason)
+        raise HostFailure(reason)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    required("cannot reboot", SYSTEMCTL, "--no-block", "reboot", timeout=60)
+    time.sleep(HELD_S)
+
+
     """Prepare; returns outcome and reason. If anything fails, the service is restored.
 
     Raises HostRefusal when it cannot be done, and nothing was touched.
