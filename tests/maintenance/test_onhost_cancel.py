@@ -142,15 +142,35 @@ def test_a_killed_wait_for_jobs_starts_no_service_that_others_stopped(site, kill
     assert (done["now"]["service"], done["now"]["paused"]) == ("stopped", False)
 
 
-def test_what_a_cancel_cannot_restore_is_in_the_record(site, killed, monkeypatch):
-    def broken(unit):
-        raise HostFailure("no")
+def broken(*args):
+    raise HostFailure("no answer")
 
-    monkeypatch.setattr(restore, "start_unit", broken)
+
+@pytest.mark.parametrize(
+    ("function", "left"),
+    [
+        ("start_unit", "jobrunner was not started: no answer"),
+        ("is_up", "whether jobrunner stays up is not known: no answer"),
+        ("is_down", "whether jobrunner is up is not known: no answer"),
+        ("clear_pause", "it is still paused"),
+        ("paused_at", "whether it is paused is not known: no answer"),
+    ],
+)
+def test_what_a_cancel_cannot_restore_stays_open_until_it_can(
+    site, killed, monkeypatch, audit, systemd, function, left
+):
     killed("requeueing")
-    cancel(site)
-    assert read_record(site).left == ("jobrunner does not start",)
-    assert "not restored: jobrunner does not start" in read_record(site).reason
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, function, broken)
+        done = cancel(site)
+    assert (done["item"]["outcome"], done["item"]["left"]) == ("", (left,))
+    found = read_record(site)
+    assert (found.outcome, found.left) == ("", (left,))
+    assert audit[-1] == ("x", "end", "failed")
+    assert systemd.has_boot_unit, "a pause that is left ends at the next boot"
+    done = cancel(site)
+    assert (done["item"]["outcome"], read_record(site).left) == ("interrupted", ())
+    assert (done["now"]["service"], done["now"]["paused"]) == ("up", False)
 
 
 def test_nothing_is_undone_while_somebody_changes_the_host(site, killed, monkeypatch):

@@ -73,8 +73,20 @@ def prune(site: Site) -> None:
 
 
 def close_dead(site: Site, successor: str) -> None:
-    """Close the preparations that nothing will ever end; a new one takes their place."""
-    for item in dead(site):
+    """Close the preparations that nothing will ever end; a new one takes their place.
+
+    Those that were killed have changed the host: the new one goes on where they were.
+    """
+    _close(site, dead(site), successor)
+
+
+def close_dropped(site: Site, successor: str) -> None:
+    """Close those of them that never began. A cancel can still undo the others."""
+    _close(site, [item for item in dead(site) if item.step == SCHEDULED], successor)
+
+
+def _close(site: Site, items: list[ScheduledItem], successor: str) -> None:
+    for item in items:
         if item.id != successor:
             reason = f"at {item.step!r}; {successor} took its place"
             close(site, item, item.fate_of_reboot, reason)
