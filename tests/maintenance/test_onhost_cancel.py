@@ -1,5 +1,8 @@
 """Cancelling scheduled work on a host."""
 
+import os
+import time
+
 import pytest
 
 from opstasks.maintenance.onhost import cancel as cancelling
@@ -203,3 +206,14 @@ def test_only_new_records_and_scripts_of_unfinished_work_are_kept(site, monkeypa
         "20250101",
     ]
     assert list(script_dir(site, OLD).parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(("age_s", "stays"), [(0, True), (closing.WRITTEN_S + 60, False)])
+def test_a_part_of_a_record_that_a_kill_left_is_removed_later(site, age_s, stays):
+    part = store.item_path(site.lock_dir, OLD).with_suffix(".json.new")
+    part.write_text("{")
+    os.utime(part, (time.time() - age_s,) * 2)
+    make_record(site, NEW)
+    closing.prune(site)
+    assert part.exists() == stays
+    assert read_record(site, NEW).step == "scheduled"
