@@ -144,17 +144,17 @@ def _host_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
     if facts.lock_owner:
         text = f"someone is changing it: {facts.lock_owner.describe()}"
         yield DeployProblem(text, f"wait, or see who: inv {about} lock.show")
-    if facts.unit_problem:
-        hint = systemd.hint_for(facts.unit, facts.unit_problem)
-        yield DeployProblem(facts.unit_problem, hint)
-    elif not facts.unit_loaded:
-        yield DeployProblem("the service has no unit", f"inv {about} manage")
     if facts.unit_loaded and facts.unit_user not in ("", facts.service_user):
         text = f"the unit would run as {facts.unit_user}, not as {facts.service_user}"
         where = f" ({', '.join(facts.unit_drop_ins)})" if facts.unit_drop_ins else ""
         # `manage` removes no drop-in, so it would not help.
         hint = "systemctl cat shows the file that sets it; correct it, then systemctl daemon-reload"
         yield DeployProblem(text + where, hint)
+    elif facts.unit_problem:
+        hint = systemd.hint_for(facts.unit, facts.unit_problem)
+        yield DeployProblem(facts.unit_problem, hint)
+    elif not facts.unit_loaded:
+        yield DeployProblem("the service has no unit", f"inv {about} manage")
     if not facts.may_control:
         text = "the service account may not start and stop the unit"
         yield DeployProblem(text, f"inv {about} manage")

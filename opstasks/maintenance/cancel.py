@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from opstasks.core.errors import Refused
+from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.hints import one_word
 from opstasks.core.state import HostState
 from opstasks.fleet import audit
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
-from opstasks.maintenance.onhost.records import UNPAUSE, ScheduledItem
+from opstasks.maintenance.onhost.records import UNPAUSE, ScheduledItem, not_restored
 from opstasks.maintenance.onhost.site import Site
+from opstasks.maintenance.prepare import restoring_hint
 from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
 
@@ -92,6 +94,8 @@ def check_id(host: Host, id: str) -> None:
 def cancel(host: Host, id: str, why: str) -> CancelResult:
     """Cancel one piece of work; raises Refused after the point of no return.
 
+    Raises VerifyFailed when a preparation that was killed could not be undone.
+
     The host's lock is not taken: work that waits for jobs to end holds it, but must still be
     cancellable. The host's program reads the record, stops the unit and reads again.
     """
@@ -102,4 +106,20 @@ def cancel(host: Host, id: str, why: str) -> CancelResult:
     with noted(host, "scheduled.cancel", request.run_id, recorded) as ended, host.changing():
         result = call(host.root, CANCEL, request, hint=hint)
         ended.outcome = "changed" if result.changed else "ok"
+        check_restored(host, id, result)
     return result
+
+
+def check_restored(host: Host, id: str, result: CancelResult) -> None:
+    """Raise VerifyFailed if something is left of a preparation: its record is still open."""
+    item = result.item
+    if item is None or item.outcome:
+        return
+    again = f"scheduled.cancel {one_word(id)}"
+    error = VerifyFailed(
+        not_restored(item) or f"{item.id} is not closed",
+        host=host.name,
+        hint=restoring_hint(host, item, result.now, again),
+    )
+    error.now = result.now
+    raise error

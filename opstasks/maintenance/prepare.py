@@ -32,10 +32,13 @@ from opstasks.maintenance.onhost.records import (
     SCHEDULED,
     Pause,
     ScheduledItem,
+    cancelled_before,
+    not_restored,
 )
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.schedule import ScheduleAnswer, schedule
 from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
+from opstasks.primitives import systemd
 
 _AT = re.compile(r"(\d{4}-\d{2}-\d{2} )?([01]?\d|2[0-3]):[0-5]\d", re.ASCII)
 READY_STATE = "READY TO REBOOT"
@@ -176,7 +179,7 @@ def check(host: Host, request: RebootRequest, plan: RebootPlan, *, yes: bool) ->
         raise Refused(
             "it cannot be prepared: " + "; ".join(plan.problems),
             host=host.name,
-            hint=f"inv -H {host.name} status",
+            hint=systemd.hint_for(host.spec.unit, plan.problems[0], f"inv -H {host.name} status"),
         )
     durations.check_sure(plan.due_at - plan.now_at, request.at, yes=yes or bool(request.delay_s))
     if plan.scheduled and not request.replace:
@@ -288,7 +291,8 @@ def _claims_after(host: Host, item: ScheduledItem) -> HostState:
 def check_outcome(host: Host, item: ScheduledItem, now: HostState) -> None:
     """Raise an error with the outcome, unless the host is ready now: it was read after the work.
 
-    Refused if nothing was touched. The host may have been rebooted since, or taken into service.
+    Refused if nothing was touched, and no other preparation was cancelled. The host may have been
+    rebooted since, or taken into service.
     """
     error = _ending(host, item, now)
     if error is not None:
@@ -302,18 +306,23 @@ def _ending(host: Host, item: ScheduledItem, now: HostState) -> OpsError | None:
         return _not_ready(host, item, now)
     # Before this step it only looks; afterwards it pauses.
     is_untouched = [step.text for step in item.steps[2:]] == []
-    if item.outcome == REFUSED or (item.outcome == CANCELLED and is_untouched):
+    is_refused = item.outcome == REFUSED or (item.outcome == CANCELLED and is_untouched)
+    if is_refused and not item.replaced:
         return Refused(f"{item.outcome}: {item.reason}", **details)
-    details["hint"] = _restoring_hint(host, item, now)
-    left = f"; not restored: {'; '.join(item.left)}" if item.left else ""
-    return VerifyFailed(f"{item.outcome}: {item.reason}{left}", **details)
+    look = "scheduled --all; it shows what was cancelled: schedule that again if it is still wanted"
+    details["hint"] = restoring_hint(host, item, now, look if item.replaced else "status")
+    texts = (f"{item.outcome}: {item.reason}", not_restored(item), cancelled_before(item))
+    return VerifyFailed("; ".join(filter(None, texts)), **details)
 
 
-def _restoring_hint(host: Host, item: ScheduledItem, now: HostState) -> str:
-    """What brings the host back to the state before the work, from what was read of it."""
+def restoring_hint(host: Host, item: ScheduledItem, now: HostState, task: str = "status") -> str:
+    """What brings the host back to the state before the work, from what was read of it.
+
+    `task` is the hint if nothing is known to be left.
+    """
     is_down = now.service in ("stopped", "failed") and item.was_active
     is_paused = now.paused and item.paused_by_us
-    task = "service.start" if is_down else "unpause" if is_paused else "status"
+    task = "service.start" if is_down else "unpause" if is_paused else task
     return f"inv -H {host.name} {task}"
 
 

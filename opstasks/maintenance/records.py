@@ -22,8 +22,10 @@ from opstasks.maintenance.onhost.records import (
     TIMER_LOST,
     Pause,
     ScheduledItem,
+    cancelled_before,
     current_pause,
     is_obsolete,
+    not_restored,
     ready_for,
 )
 from opstasks.maintenance.onhost.site import Site
@@ -107,7 +109,8 @@ class Maintenance:
             else f"the host went down at {item.step!r}",
             TIMER_LOST: "its timer is gone",
         }
-        found = (item.reason, words.get(self.state(item), ""))
+        found = [item.reason, words.get(self.state(item), "")]
+        found += [not_restored(item), cancelled_before(item)]
         return "; ".join(text for text in found if text)
 
     def advice(self, item: ScheduledItem) -> str:

@@ -12,11 +12,13 @@ import re
 import time
 
 from opstasks.onhost import unit_state
+from opstasks.onhost.accounts import account_name
 from opstasks.onhost.commands import attempt, failure, required, was_killed
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 from opstasks.onhost.unit_state import (
     START_LIMIT,
     SYSTEMCTL,
+    account_problem,
     is_down,
     is_serving,
     parse,
@@ -38,18 +40,21 @@ def read(unit: str, properties: str = unit_state.PROPERTIES) -> dict[str, str]:
     return parse(required("cannot read the unit", *words, timeout=SHOW_TIMEOUT_S))
 
 
-def refuse_unstartable(unit: str) -> None:
-    """Raise HostRefusal if systemd would not start the unit; call it before anything stops it.
+def refuse_unstartable(unit: str, user: str = "") -> None:
+    """Raise HostRefusal if systemd would not start the unit, or not as the account `user`.
 
-    A unit that it requires counts too: it is started first.
+    Call it before anything stops the unit. Without `user`, it is the account that asks: that of the
+    service. A unit that this one requires is started first, so it counts too; it may run as root.
     """
-    shown = read(unit, "LoadState,Requires")
+    shown = read(unit, f"{unit_state.ACCOUNT_PROPERTIES},Requires")
     units = [name for name in shown.get("Requires", "").split() if name.endswith(".service")]
     loads = {unit: shown.get("LoadState", "")}
     loads.update((name, read(name, "LoadState").get("LoadState", "")) for name in units)
     for name, load in loads.items():
         if problem := start_problem(name, load):
             raise HostRefusal(problem)
+    if problem := account_problem(unit, user or account_name(os.geteuid()), shown):
+        raise HostRefusal(problem)
 
 
 def stop(unit: str) -> None:

@@ -5,6 +5,7 @@ Hosts and client judge by the same rules. It reads nothing itself.
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 
@@ -16,14 +17,39 @@ PROPERTIES = (
     ",ActiveExitTimestamp,ActiveEnterTimestamp"
 )
 SYSTEMCTL = "/usr/bin/systemctl"  # the path that sudoers names
+# The commands of a service. "Ex" is systemd's newer form, which names the prefixes of a command.
+COMMANDS = (
+    "ExecCondition",
+    "ExecStartPre",
+    "ExecStart",
+    "ExecStartPost",
+    "ExecReload",
+    "ExecStop",
+    "ExecStopPost",
+)
+# The properties that `account_problem` needs.
+ACCOUNT_PROPERTIES = (
+    "LoadState,User,DropInPaths,AmbientCapabilities,PermissionsStartOnly,"
+    + ",".join(f"{name}Ex" for name in COMMANDS)
+)
+# The prefixes `+` and `!`: such a command runs as root, whatever User= says.
+ROOT_FLAGS = {"privileged", "no-setuid"}
+# After the command's own words, which may contain anything.
+_FLAGS = re.compile(r".* ; flags=([a-z -]*) ; start_time=\[")
 START_LIMIT = "start-limit-hit"
 # ExecMainCode: how a process ended, as waitid(2) says it.
 EXITED, KILLED, DUMPED = "1", "2", "3"
 
 
 def parse(text: str) -> dict[str, str]:
-    """The properties that ``systemctl show`` printed for one unit."""
-    return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
+    """The properties that ``systemctl show`` printed for one unit.
+
+    Several commands with the same name are several lines of one value.
+    """
+    pairs = [line.split("=", 1) for line in text.split("\n") if "=" in line]
+    found = dict(pairs)
+    commands = {f"{name}Ex" for name in COMMANDS}.intersection(found)
+    return found | {name: "\n".join(v for n, v in pairs if n == name) for name in commands}
 
 
 def is_serving(state: State) -> bool:
@@ -66,6 +92,34 @@ def start_problem(unit: str, load: str) -> str:
     if load in ("bad-setting", "error"):
         return f"systemd cannot read the file of {unit} ({load})"
     return ""
+
+
+def account_problem(unit: str, user: str, shown: State) -> str:
+    """Why a unit would not run as the account `user`; "" if it would, or systemd does not tell.
+
+    `User` alone does not decide: single commands may run as root, or all with root's rights.
+    """
+    if shown.get("LoadState") != "loaded" or "User" not in shown:
+        return ""
+    where = ", ".join(shown.get("DropInPaths", "").split())
+    more = f", not as {user}{f': {where}' if where else ''}"
+    # systemd prints nothing for root.
+    if (account := shown["User"] or "root") != user:
+        return f"{unit} would run as {account}{more}"
+    if roots := [name for name in COMMANDS if _is_of_root(name, shown)]:
+        return f"{unit} would run {', '.join(roots)} as root{more}"
+    if rights := shown.get("AmbientCapabilities", ""):
+        return f"{unit} would run with rights of root ({rights}){more}"
+    return ""
+
+
+def _is_of_root(name: str, shown: State) -> bool:
+    """Whether root runs one of a service's commands with this name."""
+    text = shown.get(f"{name}Ex", "")
+    if text and name != "ExecStart" and shown.get("PermissionsStartOnly") == "yes":
+        return True
+    found = (_FLAGS.match(line) for line in text.split("\n"))
+    return any(ROOT_FLAGS.intersection(flags[1].split()) for flags in found if flags)
 
 
 def same_process(first: State, now: State) -> bool:

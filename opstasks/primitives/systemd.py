@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 _WORD = re.compile(r"[a-z-]{1,40}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
-_PROPERTIES = f"{unit_state.PROPERTIES},UnitFileState,StateChangeTimestamp,User,DropInPaths"
+_PROPERTIES = (
+    f"{unit_state.PROPERTIES},UnitFileState,StateChangeTimestamp,{unit_state.ACCOUNT_PROPERTIES}"
+)
 
 
 class ControlRequest(msgspec.Struct, frozen=True):
@@ -54,12 +56,22 @@ def start_hint(unit: str, load: str) -> str:
     return "`manage` installs it" if load == "not-found" else f"systemctl status {name}"
 
 
+def account_hint(unit: str) -> str:
+    """What a person does about `unit_state.account_problem`: `manage` removes no drop-in."""
+    return (
+        f"systemctl cat {one_word(unit)} shows the file that sets it;"
+        " correct it, then systemctl daemon-reload"
+    )
+
+
 def hint_for(unit: str, problem: str, otherwise: str = "") -> str:
     """What a person does about a host's reason why it would not start a unit, or one it needs.
 
     The host's words are only compared: they must not get into a hint. `otherwise` is the hint for
     another reason.
     """
+    if problem.startswith(f"{unit} would run "):
+        return account_hint(unit)
     for name in (unit, f"{unit}-network.service"):
         for load in unit_state.BAD_LOADS:
             if unit_state.start_problem(name, load) == problem:

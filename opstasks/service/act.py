@@ -217,19 +217,12 @@ def _start_hint(host: Host, error: ProgramFailed) -> str:
 
 
 def refuse_other_account(host: Host, unit: UnitState) -> None:
-    """Raise Refused if the unit would run as another account than the service's.
+    """Raise Refused if the unit, or one of its commands, would run as another account.
 
     If systemd does not name the account, nothing is refused.
     """
-    user = host.spec.service_user
-    if unit.load == "loaded" and unit.user not in ("", user):
-        where = f": {', '.join(unit.drop_ins)}" if unit.drop_ins else ""
-        raise Refused(
-            f"{unit.name} would run as {unit.user}, not as {user}{where}",
-            host=host.name,
-            hint=f"systemctl cat {one_word(host.spec.unit)} shows the file that sets it;"
-            " correct it, then systemctl daemon-reload",
-        )
+    if problem := unit_state.account_problem(unit.name, host.spec.service_user, unit.shown):
+        raise Refused(problem, host=host.name, hint=systemd.account_hint(host.spec.unit))
 
 
 def unchanged(facts: ServiceFacts) -> ServiceResult:

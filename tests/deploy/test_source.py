@@ -269,5 +269,11 @@ def test_a_unit_that_runs_as_another_account_is_not_deployed_to():
     facts = replace(FACTS, unit_user="root", service_user="opensafely", unit_drop_ins=(drop_in,))
     (problem,) = make_plan(facts).problems
     assert problem.text == f"the unit would run as root, not as opensafely ({drop_in})"
+    # The host's own judgement says it, too.
+    again = replace(facts, unit="x", unit_problem="x would run as root, not as opensafely")
+    assert make_plan(again).problems == (problem,)
+    other = replace(again, unit_user="opensafely", unit_problem="x would run ExecStart as root")
+    (problem,) = make_plan(other).problems
+    assert problem.hint.startswith("systemctl cat x shows the file that sets it")
     for user in ("", "opensafely"):
         assert make_plan(replace(facts, unit_user=user)).problems == ()

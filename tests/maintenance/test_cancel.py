@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from opstasks.core.errors import InvalidResponse, Refused
+from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
 from opstasks.core.result import Result
+from opstasks.core.state import HostState
 from opstasks.fleet import audit
 from opstasks.maintenance import cancel, scheduled
 from opstasks.maintenance.cancel import CANCEL, CancelRequest, CancelResult
@@ -115,6 +116,31 @@ def test_a_cancel_that_comes_too_late_is_refused(host):
     with pytest.raises(Refused, match="too late") as caught:
         cancel.cancel(host, "one", "")
     assert caught.value.hint == "inv -H tpp scheduled"
+
+
+@pytest.mark.parametrize(
+    ("now", "task"),
+    [
+        (HostState(service="stopped", paused=True), "service.start"),
+        (HostState(service="up", paused=True), "unpause"),
+        (HostState(service="up"), "scheduled.cancel one"),
+        (HostState(), "scheduled.cancel one"),
+    ],
+)
+def test_a_cancel_that_leaves_something_is_a_failure_and_can_be_repeated(host, now, task):
+    left = ("jobrunner does not stay up", "it is still paused")
+    item = make_item(step="requeueing", was_active=True, paused_by_us=True, left=left)
+    request = CancelRequest(site_for(host.spec), "one", "r1", "ann@laptop", "")
+    host.expect(CANCEL, request, CancelResult(True, item, now), user="root")
+    with pytest.raises(VerifyFailed) as caught:
+        cancel.cancel(host, "one", "")
+    assert caught.value.message == f"not restored: {'; '.join(left)}"
+    assert (caught.value.hint, caught.value.now) == (f"inv -H tpp {task}", now)
+    expect_read(host, item)
+    assert cancel.inspect(host, "").items == (item,)
+    (row,) = scheduled.schedule_of(make_maintenance(item), 0).items
+    assert (row.state, row.is_past) == ("interrupted", False)
+    assert "not restored: jobrunner does not stay up" in row.reason
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Cancelling scheduled work on a host."""
 
+import os
+import time
+
 import pytest
 
 from opstasks.maintenance.onhost import cancel as cancelling
@@ -115,7 +118,8 @@ def killed(site, flags_command, docker, systemd, monkeypatch):
     monkeypatch.setattr(restore, "SETTLE_S", 0)
     monkeypatch.setattr(restore, "is_down", systemd.is_down)
     monkeypatch.setattr(restore, "is_up", lambda unit: not systemd.is_down(unit))
-    monkeypatch.setattr(restore, "start_unit", lambda unit: systemd.states.update({unit: "active"}))
+    up = {"jobrunner": "active"}
+    monkeypatch.setattr(restore, "start_unit", lambda unit, user: systemd.states.update(up))
 
     def make(step, **words):
         made = make_record(site, step=step, was_active=True, paused_by_us=True, **words)
@@ -141,15 +145,35 @@ def test_a_killed_wait_for_jobs_starts_no_service_that_others_stopped(site, kill
     assert (done["now"]["service"], done["now"]["paused"]) == ("stopped", False)
 
 
-def test_what_a_cancel_cannot_restore_is_in_the_record(site, killed, monkeypatch):
-    def broken(unit):
-        raise HostFailure("no")
+def broken(*args):
+    raise HostFailure("no answer")
 
-    monkeypatch.setattr(restore, "start_unit", broken)
+
+@pytest.mark.parametrize(
+    ("function", "left"),
+    [
+        ("start_unit", "jobrunner was not started: no answer"),
+        ("is_up", "whether jobrunner stays up is not known: no answer"),
+        ("is_down", "whether jobrunner is up is not known: no answer"),
+        ("clear_pause", "it is still paused"),
+        ("paused_at", "whether it is paused is not known: no answer"),
+    ],
+)
+def test_what_a_cancel_cannot_restore_stays_open_until_it_can(
+    site, killed, monkeypatch, audit, systemd, function, left
+):
     killed("requeueing")
-    cancel(site)
-    assert read_record(site).left == ("jobrunner does not start",)
-    assert "not restored: jobrunner does not start" in read_record(site).reason
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, function, broken)
+        done = cancel(site)
+    assert (done["item"]["outcome"], done["item"]["left"]) == ("", (left,))
+    found = read_record(site)
+    assert (found.outcome, found.left) == ("", (left,))
+    assert audit[-1] == ("x", "end", "failed")
+    assert systemd.has_boot_unit, "a pause that is left ends at the next boot"
+    done = cancel(site)
+    assert (done["item"]["outcome"], read_record(site).left) == ("interrupted", ())
+    assert (done["now"]["service"], done["now"]["paused"]) == ("up", False)
 
 
 def test_nothing_is_undone_while_somebody_changes_the_host(site, killed, monkeypatch):
@@ -182,3 +206,14 @@ def test_only_new_records_and_scripts_of_unfinished_work_are_kept(site, monkeypa
         "20250101",
     ]
     assert list(script_dir(site, OLD).parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(("age_s", "stays"), [(0, True), (closing.WRITTEN_S + 60, False)])
+def test_a_part_of_a_record_that_a_kill_left_is_removed_later(site, age_s, stays):
+    part = store.item_path(site.lock_dir, OLD).with_suffix(".json.new")
+    part.write_text("{")
+    os.utime(part, (time.time() - age_s,) * 2)
+    make_record(site, NEW)
+    closing.prune(site)
+    assert part.exists() == stays
+    assert read_record(site, NEW).step == "scheduled"

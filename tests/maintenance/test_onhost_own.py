@@ -16,7 +16,8 @@ def service(monkeypatch, systemd, docker):
     for module in (prepare_own, restore):
         monkeypatch.setattr(module, "is_down", systemd.is_down)
     monkeypatch.setattr(prepare_own, "stop_unit", lambda unit: systemd.states.update(inactive))
-    monkeypatch.setattr(restore, "start_unit", lambda unit: systemd.states.update({unit: "active"}))
+    active = {"jobrunner": "active"}
+    monkeypatch.setattr(restore, "start_unit", lambda unit, user: systemd.states.update(active))
     monkeypatch.setattr(restore, "is_up", lambda unit: not systemd.is_down(unit))
     monkeypatch.setattr(restore, "SETTLE_S", 0)
     return systemd

@@ -1,5 +1,6 @@
 """The preparation itself, on a real database, without systemd, docker or job-runner."""
 
+import contextlib
 import os
 import time
 from dataclasses import replace
@@ -9,15 +10,18 @@ import pytest
 
 from opstasks.maintenance.onhost import claims, pause_change, prepare, restore, run
 from opstasks.maintenance.onhost import database as job_database
+from opstasks.maintenance.onhost import units as host_units
 from opstasks.maintenance.onhost.pause_flag import paused_at
 from opstasks.maintenance.onhost.records import PREPARE, Pause
-from opstasks.onhost import database_copy
+from opstasks.maintenance.onhost.units import start_unit
+from opstasks.onhost import database_copy, unit_control
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import (
     NEW,
     OLD,
     add_job,
     full_disk,
+    locked,
     make_record,
     never,
     read_record,
@@ -161,7 +165,7 @@ def units(monkeypatch):
     monkeypatch.setattr(restore, "is_up", lambda unit: up[unit])
     monkeypatch.setattr(prepare, "stop_unit", lambda unit: up.update({unit: False}))
     monkeypatch.setattr(restore, "SETTLE_S", 0)
-    monkeypatch.setattr(restore, "start_unit", lambda unit: up.update({unit: True}))
+    monkeypatch.setattr(restore, "start_unit", lambda unit, user: up.update({unit: True}))
     monkeypatch.setattr(prepare, "add_boot", lambda *a: None)
     monkeypatch.setattr(prepare.signal, "signal", lambda *a: None)
     return up
@@ -327,6 +331,45 @@ def test_the_record_says_what_could_not_be_restored(site, flags_command, units, 
     assert list(read_record(site).left) == ["jobrunner does not stay up", "it is still paused"]
 
 
+def test_what_a_preparation_did_not_change_is_not_called_left(site, monkeypatch):
+    """Neither systemd nor the database answers, but nothing was stopped or paused."""
+    for name in ("is_down", "start_unit", "is_up", "paused_at", "clear_pause"):
+        monkeypatch.setattr(restore, name, never("asked"))
+    assert restore.restore(site, make_record(site, was_active=True, step="draining")) == []
+    assert restore.restore(site, make_record(site, was_active=False, step="snapshot")) == []
+
+
+@pytest.mark.parametrize(("answer", "left"), [(True, "it is still paused"), (False, "")])
+def test_a_pause_whose_end_fails_is_judged_by_the_flag(
+    site, flags_command, monkeypatch, answer, left
+):
+    item = make_record(site, paused_by_us=True, step="draining")
+    pause_change.set_pause(site, Pause(id=item.id))
+    clear = restore.clear_pause
+
+    def failing(site):
+        if not answer:
+            clear(site)
+        raise HostFailure("connection lost")
+
+    monkeypatch.setattr(restore, "clear_pause", failing)
+    assert restore.restore(site, item) == [left] * bool(left)
+
+
+DROP_IN = {"LoadState": "loaded", "User": "bin", "DropInPaths": "/run/x.conf"}
+
+
+def test_a_service_that_would_run_as_another_account_is_not_started_again(site, units, monkeypatch):
+    """Somebody has added a drop-in while it ran."""
+    units["jobrunner"] = False
+    monkeypatch.setattr(restore, "start_unit", start_unit)
+    monkeypatch.setattr(host_units, "systemctl", never("started"))
+    monkeypatch.setattr(unit_control, "read", lambda unit, properties: DROP_IN)
+    (left,) = restore.restore(site, make_record(site, was_active=True, step="snapshot"))
+    reason = f"jobrunner would run as bin, not as {site.service_user}: /run/x.conf"
+    assert left == f"jobrunner was not started: {reason}"
+
+
 @pytest.mark.parametrize("stage", ["hold_new_work", "drain", "requeue"])
 @pytest.mark.parametrize("kind", [HostFailure, HostRefusal, OSError, prepare.StoppedError])
 def test_the_service_is_restored_whatever_fails(site, units, monkeypatch, stage, kind):
@@ -365,3 +408,68 @@ def test_a_docker_that_hangs_after_the_stop_restores_the_service(
     with pytest.raises(HostFailure, match="cannot ask docker"):
         prepare.prepare(site, item)
     assert (units["jobrunner"], begun) == (True, [])
+
+
+# -- in the place of another one -------------------------------------------------------------
+
+
+def begin(site, **words):
+    """The preparation NEW, which replaces OLD, as its unit runs it; returns its record."""
+    make_record(site, NEW, timed=False, replaces=(OLD,), due_at=time.time(), **words)
+    prepare.main(request_of(site, id=NEW))
+    return read_record(site, NEW)
+
+
+@pytest.fixture
+def replacing(site, units, monkeypatch):
+    """OLD is scheduled by a@b; NEW can be prepared."""
+    monkeypatch.setattr(run, "journal", lambda *a: None)
+    for name in ("hold_new_work", "drain"):
+        monkeypatch.setattr(prepare, name, lambda *a: None)
+    monkeypatch.setattr(prepare, "requeue", lambda *a: ("ready", ""))
+    monkeypatch.setattr(prepare, "prepared_by", lambda site: None)
+    monkeypatch.setattr(prepare, "lasting_mounts", list)
+    return make_record(site, OLD)
+
+
+def test_a_preparation_that_has_the_lock_cancels_the_one_that_it_replaces(site, replacing):
+    found = begin(site)
+    assert (found.outcome, found.replaced) == ("ready", (f"{OLD} by a@b for then",))
+    old = read_record(site, OLD)
+    assert (old.outcome, old.reason) == ("cancelled", f"replaced by {NEW}")
+
+
+def test_one_that_ended_meanwhile_is_not_cancelled(site, replacing):
+    make_record(site, OLD, outcome="failed", step="done")
+    assert begin(site).replaced == ()
+    assert read_record(site, OLD).outcome == "failed"
+
+
+@pytest.mark.parametrize("killed", [True, False])
+@pytest.mark.parametrize("why", ["problem", "lock", "late"])
+def test_a_preparation_that_is_refused_leaves_the_others_as_they_were(
+    site, replacing, systemd, monkeypatch, killed, why
+):
+    """What is scheduled stays scheduled, and what was killed can still be restored."""
+    if killed:
+        make_record(site, OLD, step="requeueing")
+        systemd.kill(OLD)
+    if why == "problem":
+        monkeypatch.setattr(prepare, "problems", lambda site: ["no docker"])
+    if why == "late":
+        monkeypatch.setattr(prepare, "LATE_S", -1)
+    with locked(site) if why == "lock" else contextlib.nullcontext():
+        make_record(site, NEW, timed=why == "late", replaces=(OLD,), due_at=time.time())
+        prepare.main(request_of(site, id=NEW))
+    assert (read_record(site, NEW).outcome, read_record(site, NEW).replaced) == ("refused", ())
+    assert read_record(site, OLD).outcome == ""
+    assert systemd.state(f"opstasks-{OLD}.timer") == ("inactive" if killed else "active")
+
+
+def test_a_failure_afterwards_says_what_was_cancelled(site, replacing, monkeypatch):
+    def broken(*args):
+        raise HostFailure("no answer")
+
+    monkeypatch.setattr(prepare, "requeue", broken)
+    found = begin(site)
+    assert (found.outcome, found.replaced) == ("failed", (f"{OLD} by a@b for then",))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from opstasks.maintenance.onhost import problems
-from opstasks.maintenance.onhost.units import HostUnit
+from opstasks.onhost import unit_control
 from opstasks.onhost.json_files import write_json
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from opstasks.onhost.release_records import COMMITS
@@ -120,12 +120,32 @@ def test_a_check_that_fails_is_reported_once(site, monkeypatch, error, text):
     assert problems.problems(site) == [text]
 
 
+SHOWN = {"LoadState": "loaded", "User": "", "Requires": "jobrunner-network.service"}
+
+
 @pytest.mark.parametrize(
-    ("load", "text"),
-    [("loaded", ""), ("masked", "the unit jobrunner is masked"), ("not-found", "does not exist")],
+    ("changes", "text"),
+    [
+        ({}, ""),
+        ({"LoadState": "masked"}, "jobrunner is masked: systemd would not start it again"),
+        ({"LoadState": "not-found"}, "the host has no unit jobrunner"),
+        ({"LoadState": "bad-setting"}, "systemd cannot read the file of jobrunner (bad-setting)"),
+        ({"LoadState": "error"}, "systemd cannot read the file of jobrunner (error)"),
+        ({"network": "masked"}, "jobrunner-network.service is masked: systemd would not start it"),
+        ({"User": "x"}, "jobrunner would run as x, not as"),
+    ],
 )
-def test_a_service_that_could_not_be_started_again_is_not_stopped(site, monkeypatch, load, text):
-    monkeypatch.setattr(problems, "read_unit", lambda unit: HostUnit(load=load))
-    found = problems.unit_problem(site)
-    assert text in found
-    assert bool(found) == bool(text)
+def test_a_service_that_could_not_be_started_again_is_not_stopped(site, monkeypatch, changes, text):
+    """By the same rule as for `service.restart` and `deploy`."""
+    shown = {**SHOWN, "User": site.service_user, **changes}
+    network = {"LoadState": changes.get("network", "loaded")}
+
+    def read(unit, properties):
+        return shown if unit == "jobrunner" else network
+
+    monkeypatch.setattr(unit_control, "read", read)
+    for check in ("folder", "docker", "database", "room", "command", "release"):
+        monkeypatch.setattr(problems, f"{check}_problem", lambda site: "")
+    found = problems.problems(site)
+    assert len(found) == bool(text)
+    assert text in "".join(found)

@@ -27,7 +27,7 @@ def alone(monkeypatch):
 
 
 def ran(site, work):
-    return run.run_scheduled(site, OLD, work)[1:]
+    return run.run_scheduled(site, OLD, work)
 
 
 def test_finished_or_cancelled_work_is_not_started(site, monkeypatch):
@@ -98,16 +98,83 @@ def test_a_stop_is_a_cancel_unless_the_host_goes_down(site, monkeypatch, state, 
     assert reason in found.reason
 
 
-def test_the_host_is_rebooted_only_when_it_is_ready(site, monkeypatch):
+def is_locked(site):
+    """Whether somebody holds the host's lock."""
+    try:
+        with another_process(), run.lock(site, read_record(site), 0):
+            return False
+    except HostRefusal:
+        return True
+
+
+@pytest.fixture
+def rebooting(site, monkeypatch):
+    """What is told to systemd, and whether the host's lock was held then."""
     told = []
+
+    def tell(*words, **options):
+        assert is_locked(site)
+        told.append(words[-1])
+
     monkeypatch.setattr(prepare, "SEEN_S", 0)
-    monkeypatch.setattr(prepare, "required", lambda *words, **options: told.append(words))
-    for outcome, reboot in (("failed", True), ("ready", False)):
-        make_record(site, reboot=reboot)
-        monkeypatch.setattr(prepare, "prepare", lambda site, item, o=outcome: (o, ""))
-        prepare.main(request_of(site, id=OLD))
-    assert told == []
-    make_record(site, reboot=True)
+    monkeypatch.setattr(prepare, "HELD_S", 0)
+    monkeypatch.setattr(prepare, "required", tell)
+    monkeypatch.setattr(prepare, "prepared_by", lambda site: read_record(site))
+    return told
+
+
+@pytest.mark.parametrize("outcome", ["ready", "failed", "refused", "cancelled"])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_host_is_rebooted_only_when_it_is_ready(site, monkeypatch, rebooting, outcome, wanted):
+    make_record(site, reboot=wanted)
+    monkeypatch.setattr(prepare, "prepare", lambda site, item: (outcome, ""))
     prepare.main(request_of(site, id=OLD))
-    assert told[0][-1] == "reboot"
+    assert rebooting == (["reboot"] if wanted and outcome == "ready" else [])
     assert item_path(site.lock_dir, OLD).exists()
+
+
+def test_a_host_that_was_changed_after_it_was_prepared_is_not_rebooted(
+    site, monkeypatch, rebooting
+):
+    make_record(site, reboot=True)
+    monkeypatch.setattr(prepare, "prepare", lambda site, item: ("ready", ""))
+    monkeypatch.setattr(prepare, "prepared_by", lambda site: None)
+    with pytest.raises(HostFailure, match="somebody has changed the host"):
+        prepare.main(request_of(site, id=OLD))
+    assert rebooting == []
+    found = read_record(site)
+    assert (found.outcome, found.reason[:28]) == ("failed", "somebody has changed the host"[:28])
+
+
+def test_the_lock_is_held_while_a_client_sees_that_the_host_is_ready(site, monkeypatch, rebooting):
+    """Nobody begins a change that the reboot would cut off."""
+    waits = []
+
+    def wait(seconds):
+        seen = read_record(site).outcome
+        assert is_locked(site)
+        waits.append(seen)
+
+    make_record(site, reboot=True)
+    monkeypatch.setattr(prepare, "prepare", lambda site, item: ("ready", ""))
+    monkeypatch.setattr(prepare.time, "sleep", wait)
+    prepare.main(request_of(site, id=OLD))
+    assert waits == ["ready", "ready"], "before the reboot, and until it ends the program"
+
+
+@pytest.mark.parametrize("error", [HostRefusal("no"), HostFailure("broken"), ValueError("odd")])
+def test_the_lock_is_held_until_a_failure_is_written(site, monkeypatch, error):
+    written = []
+
+    def write(site, id, **changes):
+        if "outcome" in changes:
+            assert is_locked(site)
+            written.append(changes["outcome"])
+
+    def fail(site, item):
+        raise error
+
+    make_record(site)
+    monkeypatch.setattr(run, "write_item", write)
+    ran(site, fail)
+    assert len(written) == 1

@@ -100,6 +100,23 @@ def test_a_host_with_problems_is_refused(host):
     assert caught.value.hint == "inv -H tpp status"
 
 
+@pytest.mark.parametrize(
+    ("problem", "hint"),
+    [
+        ("jobrunner is masked: systemd would not start it again", "systemctl unmask jobrunner,"),
+        ("jobrunner would run as root, not as opensafely: /x", "systemctl cat jobrunner shows"),
+        (
+            "jobrunner-network.service is masked: systemd would not start it again",
+            "unmask jobrunner-network.service,",
+        ),
+    ],
+)
+def test_a_unit_that_could_not_be_started_again_has_its_own_hint(host, problem, hint):
+    with pytest.raises(Refused, match="cannot be prepared: jobrunner") as caught:
+        inspected(host, replace(PLAN, problems=(problem, "no docker")))
+    assert hint in caught.value.hint
+
+
 def test_a_second_preparation_is_refused_unless_it_replaces(host):
     plan = replace(PLAN, scheduled=(make_item(who="bob", due_there="22:00"),))
     with pytest.raises(Refused, match=r"scheduled already by bob for 22:00 \(one\)") as caught:
@@ -223,6 +240,7 @@ def test_a_host_that_is_not_ready_any_more_is_not_called_ready(host, state, text
     assert caught.value.hint.startswith("inv -H tpp ")
 
 
+GONE = "20260101T000000-aaaaaa by alice for 22:00"
 BEGUN = tuple(ItemStep(NOW, text) for text in ("wait for the lock", "check", "pause new jobs"))
 
 
@@ -269,6 +287,21 @@ def test_the_hint_of_a_failed_preparation_restores_what_is_left(host, state, tas
     with pytest.raises(VerifyFailed) as caught:
         prepare.apply_now(host, RebootRequest(), PLAN)
     assert caught.value.hint == f"inv -H tpp {task}"
+
+
+@pytest.mark.parametrize("outcome", ["refused", "cancelled", "failed"])
+@pytest.mark.parametrize(
+    ("state", "task"),
+    [(SERVING, "scheduled --all; "), (replace_struct(SERVING, paused=True), "unp")],
+)
+def test_a_preparation_that_replaced_another_is_never_refused(host, outcome, state, task):
+    """Exit code 2 would mean that nothing was touched."""
+    words = {"outcome": outcome, "reason": "no docker", "replaced": (GONE,), "paused_by_us": True}
+    expect_preparation(host, state, **words)
+    with pytest.raises(VerifyFailed) as caught:
+        prepare.apply_now(host, RebootRequest(replace=True), PLAN)
+    assert caught.value.message == f"{outcome}: no docker; {GONE} was cancelled before that"
+    assert caught.value.hint.startswith(f"inv -H tpp {task}")
 
 
 def test_with_reboot_the_host_is_checked_after_its_boot(host, monkeypatch):

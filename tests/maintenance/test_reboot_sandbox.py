@@ -237,6 +237,22 @@ def test_one_of_several_scheduled_is_named_or_chosen_by_number(inv, host, sandbo
     assert done["item"]["id"] == last["id"]
 
 
+def test_a_preparation_that_is_refused_cancels_nothing(inv, host):
+    work = value(prepare(inv, "--delay", "1h"))["value"]
+    host.sh("nohup flock /var/lib/opstasks/lock sleep 25 >/dev/null 2>&1 &")
+    refused = prepare(inv, "--replace")
+    assert refused.returncode == 2
+    assert "someone is changing the host" in refused.stdout
+    assert host.record(work["id"])["outcome"] == ""
+    assert len(host.timers) == 1
+    until(lambda: host.lock_is_free, "the other one has ended")
+    done = value(prepare(inv, "--replace"))["value"]
+    assert done["state"] == "ready"
+    assert host.record(work["id"])["outcome"] == "cancelled"
+    assert host.record(done["id"])["replaced"][0].startswith(work["id"])
+    assert host.timers == []
+
+
 def test_a_second_preparation_is_refused_or_replaces_the_first(inv, host):
     first = value(prepare(inv, "--delay", "1h"))["value"]
     again = prepare(inv, "--delay", "2h")

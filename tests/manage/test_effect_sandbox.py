@@ -89,6 +89,18 @@ def test_a_service_that_would_run_as_root_is_not_started(sh, inv, as_root):
     assert sh("ps -o user= -p $(systemctl show -p MainPID --value jobrunner)") == "opensafely"
 
 
+@pytest.mark.parametrize("line", ["ExecStartPre=-+/bin/true", "AmbientCapabilities=CAP_NET_ADMIN"])
+def test_no_task_stops_or_starts_a_service_with_rights_of_root(sh, inv, as_root, line):
+    sh(f"printf '[Service]\\n{line}\\n' >{DROP_IN}; {RELOAD}")
+    words = ("service.start", "service.restart", "prepare-reboot", "deploy --restart")
+    for task in words:
+        done = inv("-H", HOST, *task.split(), "--yes")
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "jobrunner would run " in done.stderr
+        assert DROP_IN in done.stderr
+    assert sh("systemctl is-active jobrunner || true") == "inactive"
+
+
 def test_a_drop_in_that_systemd_loads_later_is_found_before_the_start(sh, inv, as_root):
     sh(f"rm {DROP_IN}; {RELOAD}; {AS_ROOT}")
     assert sh("systemctl show -p User --value jobrunner") == "opensafely"

@@ -139,17 +139,20 @@ class Systemd:
         self.result = "success"
         self.active = "active"
         self.limit = "10s"
+        self.user = "opensafely"
         # systemd does the work although systemctl fails.
         self.goes_on = False
         self.verbs, self.slept = [], []
         monkeypatch.setattr(unit_control, "read", self.read)
         monkeypatch.setattr(unit_control, "attempt", self.attempt)
+        monkeypatch.setattr(unit_control, "account_name", lambda uid: "opensafely")
         monkeypatch.setattr(unit_control.time, "sleep", self.slept.append)
 
     def read(self, unit, properties=""):
         others = [name for name in self.loads if name != "jobrunner"]
         return {
             "LoadState": self.loads[unit.removesuffix(".service")],
+            "User": self.user if unit == "jobrunner" else "root",
             "Requires": " ".join(["system.slice", *(f"{name}.service" for name in others)]),
             "ActiveState": self.active,
             "SubState": "running",
@@ -180,6 +183,88 @@ class Systemd:
 def test_a_unit_that_could_not_be_started_again_is_not_stopped(monkeypatch, load, unit):
     systemd = Systemd(monkeypatch, **{"network": "loaded", unit: load})
     with pytest.raises(HostRefusal):
+        unit_control.main({"unit": "jobrunner", "verbs": ["stop", "start"]})
+    assert systemd.verbs == []
+
+
+COMMAND = "{{ path=/usr/bin/python3 ; argv[]={} ; flags={} ; start_time=[n/a] ; pid=0 }}"
+
+
+def shown(*lines):
+    """What systemd shows of our unit, with some lines more."""
+    command = "ExecStartEx=" + COMMAND.format("python3 -m jobrunner.service", "")
+    base = ("LoadState=loaded", "User=opensafely", command, "AmbientCapabilities=")
+    return unit_state.parse("\n".join((*base, "PermissionsStartOnly=no", *lines)))
+
+
+@pytest.mark.parametrize("name", unit_state.COMMANDS)
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize(
+    ("flags", "is_root"),
+    [
+        ("privileged", True),
+        ("no-setuid", True),
+        ("ignore-failure privileged", True),
+        ("ignore-failure", False),
+        ("ignore-failure no-env-expand", False),
+        ("", False),
+    ],
+)
+def test_a_command_with_a_prefix_for_root_is_not_the_accounts(name, place, flags, is_root):
+    lines = [f"{name}Ex=" + COMMAND.format("x", flags), f"{name}Ex=" + COMMAND.format("y", "")]
+    state = shown(*(lines if place == "first" else reversed(lines)), "DropInPaths=/run/a /etc/b")
+    problem = f"jobrunner would run {name} as root, not as opensafely: /run/a, /etc/b"
+    assert unit_state.account_problem("jobrunner", "opensafely", state) == problem * is_root
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("User=", "jobrunner would run as root, not as opensafely"),
+        ("User=x", "jobrunner would run as x, not as opensafely"),
+        (
+            "AmbientCapabilities=cap_net_admin",
+            "jobrunner would run with rights of root (cap_net_admin), not as opensafely",
+        ),
+    ],
+)
+def test_the_account_of_a_unit_decides_what_its_commands_may(line, problem):
+    state = {**shown(), **unit_state.parse(line)}
+    assert unit_state.account_problem("jobrunner", "opensafely", state) == problem
+
+
+def test_permissions_of_the_start_alone_leave_the_other_commands_to_root():
+    only = {"PermissionsStartOnly": "yes"}
+    problem = unit_state.account_problem("jobrunner", "opensafely", {**shown(), **only})
+    assert problem == "", "our unit has no other command"
+    state = {**shown("ExecStopEx=" + COMMAND.format("x", "")), **only}
+    problem = unit_state.account_problem("jobrunner", "opensafely", state)
+    assert problem == "jobrunner would run ExecStop as root, not as opensafely"
+
+
+@pytest.mark.parametrize(
+    "words", ["echo ; flags=privileged ; start_time=[", "echo privileged", "+x ; flags=privileged"]
+)
+def test_the_words_of_a_command_are_no_flags(words):
+    state = {**shown(), **unit_state.parse("ExecStartEx=" + COMMAND.format(words, ""))}
+    assert unit_state.account_problem("jobrunner", "opensafely", state) == ""
+
+
+@pytest.mark.parametrize("state", [{}, {"LoadState": "masked", "User": ""}, {"User": ""}])
+def test_a_unit_that_systemd_does_not_describe_is_not_judged_by_its_account(state):
+    assert unit_state.account_problem("jobrunner", "opensafely", state) == ""
+
+
+@pytest.mark.parametrize("user", ["opensafely", ""])
+def test_a_unit_of_another_account_is_not_stopped(monkeypatch, user):
+    """Without an account, the one that asks counts: the service's programs run as the service."""
+    systemd = Systemd(monkeypatch, network="loaded")
+    monkeypatch.setattr(unit_control, "account_name", lambda uid: "opensafely")
+    unit_control.refuse_unstartable("jobrunner", user)
+    systemd.user = "root"
+    with pytest.raises(HostRefusal, match="would run as root, not as opensafely"):
+        unit_control.refuse_unstartable("jobrunner", user)
+    with pytest.raises(HostRefusal, match="would run as root, not as opensafely"):
         unit_control.main({"unit": "jobrunner", "verbs": ["stop", "start"]})
     assert systemd.verbs == []
 

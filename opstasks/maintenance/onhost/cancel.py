@@ -24,6 +24,7 @@ from opstasks.maintenance.onhost.records import (
     UNPAUSE,
     ScheduledItem,
     is_obsolete,
+    not_restored,
     pause_of,
     pause_path,
 )
@@ -40,7 +41,7 @@ LOCK_WAIT_S = 10.0
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Cancel one piece of work.
+    """Cancel one piece of work; its record has no outcome if something could not be restored.
 
     The request: ``site``, ``id`` ("" for the only one), and for the audit
     ``run_id``, ``who``, ``why``.
@@ -66,7 +67,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         outcome = "refused" if isinstance(error, HostRefusal) else "failed"
         journal(audit, "end", outcome, error.reason)
         raise
-    journal(audit, "end", "changed", f"{item.kind} {item.id} {done.outcome}")
+    outcome = "changed" if done.outcome else "failed"
+    journal(audit, "end", outcome, f"{item.kind} {item.id} {done.outcome or not_restored(done)}")
     return {"changed": True, "item": asdict(done), "now": claims(site)}
 
 
@@ -94,13 +96,13 @@ def is_dead(site: Site, item: ScheduledItem) -> bool:
 def dismiss(site: Site, item: ScheduledItem, audit: ScheduledItem, reason: str) -> ScheduledItem:
     """Restore what a preparation that was killed has left behind; returns the record.
 
-    Raises HostRefusal while somebody changes the host.
+    As long as something is left, the record has no outcome: then this can be repeated, and others
+    see it. Raises HostRefusal while somebody changes the host.
     """
     with lock(site, audit, LOCK_WAIT_S):
-        left = restore(site, item)
-        words = f"; not restored: {'; '.join(left)}" if left else ""
-        done = close(site, item, INTERRUPTED, f"at {item.step!r}; {reason}{words}")
-        return write_item(site, done.id, left=tuple(left))
+        left = tuple(restore(site, item))
+        done = write_item(site, item.id, left=left)
+        return done if left else close(site, done, INTERRUPTED, f"at {item.step!r}; {reason}")
 
 
 def choose(site: Site, id: str) -> tuple[ScheduledItem | None, bool]:

@@ -30,6 +30,8 @@ from opstasks.onhost.json_files import read_json
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 KEEP_RECORDS = 50
+# No write of a record takes so long.
+WRITTEN_S = 3600
 # What can go wrong while something is tidied away that does no harm if it stays.
 TROUBLE = (HostRefusal, HostFailure, OSError, subprocess.SubprocessError)
 
@@ -64,17 +66,34 @@ def close(site: Site, item: ScheduledItem, outcome: str, reason: str) -> Schedul
 
 
 def prune(site: Site) -> None:
-    """Remove the oldest finished records, and the scripts of all finished ones."""
+    """Remove the oldest finished records, scripts of finished ones, and parts of records."""
     over = [item for item in read_items(site.lock_dir) if item.outcome]
     for item in over:
         remove_script(site, item.id)
     for item in over[KEEP_RECORDS:]:
         item_path(site.lock_dir, item.id).unlink(missing_ok=True)
+    for path in records_dir(site.lock_dir).glob("*.json.new"):
+        # A write that was killed has left it; one that is under way has made it just now.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > WRITTEN_S:
+                path.unlink()
 
 
 def close_dead(site: Site, successor: str) -> None:
-    """Close the preparations that nothing will ever end; a new one takes their place."""
-    for item in dead(site):
+    """Close the preparations that nothing will ever end; a new one takes their place.
+
+    Those that were killed have changed the host: the new one goes on where they were.
+    """
+    _close(site, dead(site), successor)
+
+
+def close_dropped(site: Site, successor: str) -> None:
+    """Close those of them that never began. A cancel can still undo the others."""
+    _close(site, [item for item in dead(site) if item.step == SCHEDULED], successor)
+
+
+def _close(site: Site, items: list[ScheduledItem], successor: str) -> None:
+    for item in items:
         if item.id != successor:
             reason = f"at {item.step!r}; {successor} took its place"
             close(site, item, item.fate_of_reboot, reason)

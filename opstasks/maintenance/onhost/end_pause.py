@@ -13,7 +13,7 @@ from opstasks.maintenance.onhost.site import Site, site_of
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Do the scheduled work. The request: ``site``, ``id``."""
     os.umask(0o022)
-    _, outcome, reason = run_scheduled(site_of(request), request["id"], end_pause)
+    outcome, reason = run_scheduled(site_of(request), request["id"], end_pause)
     return {"outcome": outcome, "reason": reason}
 
 

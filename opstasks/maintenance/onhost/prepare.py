@@ -13,6 +13,7 @@ from typing import Any
 
 from opstasks.maintenance.onhost.boot import add_boot
 from opstasks.maintenance.onhost.claims import prepared_by
+from opstasks.maintenance.onhost.closing import TROUBLE, cancel_item, close_dead
 from opstasks.maintenance.onhost.containers import belongs_to, docker_names, orphan_problem, orphans
 from opstasks.maintenance.onhost.database import job_ids, running_jobs, snapshot, waiting_jobs
 from opstasks.maintenance.onhost.file_systems import lasting_mounts
@@ -24,6 +25,7 @@ from opstasks.maintenance.onhost.problems import problems
 from opstasks.maintenance.onhost.records import (
     DONE,
     DRAINING,
+    FAILED,
     INTERRUPTED,
     PREPARE,
     READY,
@@ -48,22 +50,39 @@ LATE_S = 1800
 REQUEUE_TIMEOUT_S = 3600
 # So that a client that follows sees READY before the connection ends.
 SEEN_S = 3
+# How long a shutdown may take to end this program.
+HELD_S = 60
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Do the scheduled work, and reboot if that was asked for. The request: ``site``, ``id``."""
     os.umask(0o022)
-    item, outcome, reason = run_scheduled(site_of(request), request["id"], prepare)
-    if outcome == READY and item.reboot:
-        time.sleep(SEEN_S)
-        required("cannot reboot", SYSTEMCTL, "--no-block", "reboot", timeout=60)
+    outcome, reason = run_scheduled(site_of(request), request["id"], prepare, reboot)
     return {"outcome": outcome, "reason": reason}
+
+
+def reboot(site: Site, item: ScheduledItem, outcome: str) -> None:
+    """Reboot the host if that was asked for and it is ready; nobody else may change it meanwhile.
+
+    The lock is held until the shutdown ends this program. Raises HostFailure.
+    """
+    if outcome != READY or not item.reboot:
+        return
+    time.sleep(SEEN_S)
+    if prepared_by(site) is None:
+        reason = "somebody has changed the host after it was prepared, so it was not rebooted"
+        write_item(site, item.id, outcome=FAILED, reason=reason)
+        raise HostFailure(reason)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    required("cannot reboot", SYSTEMCTL, "--no-block", "reboot", timeout=60)
+    time.sleep(HELD_S)
 
 
 def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
     """Prepare; returns outcome and reason. If anything fails, the service is restored.
 
-    Raises HostRefusal when it cannot be done, and nothing was touched.
+    Raises HostRefusal when it cannot be done, and nothing was touched, unless the record says what
+    was cancelled for it.
     """
     id = item.id
     add_step(site, id, "check again that it can be done", WAITING)
@@ -73,6 +92,7 @@ def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
     found = problems(site)
     if found:
         raise HostRefusal("; ".join(found))
+    take_over(site, item)
     ready = prepared_by(site)
     if ready:
         return stay_ready(site, item, ready)
@@ -87,6 +107,21 @@ def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
         if isinstance(error, HostRefusal):  # it was paused already
             raise HostFailure(error.reason, error.detail) from error
         raise
+
+
+def take_over(site: Site, item: ScheduledItem) -> None:
+    """Cancel what this preparation replaces, and close those that were killed.
+
+    It has the lock, and nothing refuses it any more: until now, the others counted.
+    """
+    gone = item.replaced
+    for other in (read_item(site.lock_dir, id) for id in item.replaces):
+        if other.step and not other.outcome:
+            cancel_item(site, other, f"replaced by {item.id}")
+            gone = (*gone, other.title)
+            write_item(site, item.id, replaced=gone)
+    with contextlib.suppress(*TROUBLE):
+        close_dead(site, item.id)
 
 
 def undo(site: Site, id: str, error: Exception) -> None:

@@ -11,12 +11,12 @@ from opstasks.maintenance.onhost.database import job_ids, snapshots_dir
 from opstasks.maintenance.onhost.folders import closed_folders
 from opstasks.maintenance.onhost.job_runner import job_runner
 from opstasks.maintenance.onhost.site import Site
-from opstasks.maintenance.onhost.units import read_unit
 from opstasks.onhost.commands import required
 from opstasks.onhost.folder_rights import NO_FOLDER, READ_ONLY
 from opstasks.onhost.formats import plural
 from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 from opstasks.onhost.release_records import refuse_unfinished
+from opstasks.onhost.unit_control import refuse_unstartable
 
 # Records and scripts take a few hundred kB.
 MIN_FREE_BYTES = 1 << 20
@@ -44,12 +44,9 @@ def problems(site: Site) -> list[str]:
 
 
 def unit_problem(site: Site) -> str:
-    """Check that the service's unit exists and can be started again."""
-    load = read_unit(site.unit).load
-    if load == "masked":
-        hint = f"run `systemctl unmask {site.unit}` first"
-        return f"the unit {site.unit} is masked, so it could not be started again: {hint}"
-    return "" if load == "loaded" else f"the unit {site.unit} does not exist"
+    """Check that the service can be started again, as its own account. Raises HostRefusal."""
+    refuse_unstartable(site.unit, site.service_user)
+    return ""
 
 
 def folder_problem(site: Site) -> str:

@@ -61,7 +61,8 @@ class ScheduledItem:
     that has happened. `scheduled_at` gives the order of records: it is later than that of every
     earlier record, even if the host's clock was set back. `who` is what the client says about
     itself, `login` the account of the SSH login. `left` says what could not be restored after a
-    failure.
+    failure. `replaces` are the ids of preparations that this one cancels once it has the lock,
+    `replaced` names those that were cancelled for it.
     """
 
     id: str = ""
@@ -93,6 +94,8 @@ class ScheduledItem:
     mounts: tuple[str, ...] = ()
     snapshot: str = ""
     left: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check(self)
@@ -106,6 +109,11 @@ class ScheduledItem:
     def units(self) -> list[str]:
         """Its timer and its service."""
         return [f"{self.unit}.timer", f"{self.unit}.service"]
+
+    @property
+    def title(self) -> str:
+        """Its id, whose it is, and for when; for people."""
+        return f"{self.id} by {self.who} for {self.due_there}"
 
     @property
     def last_at(self) -> float:
@@ -158,6 +166,17 @@ class Pause:
     def is_of(self, flag_at: float) -> bool:
         """Whether this is the pause of job-runner's flag, which was set at `flag_at`."""
         return bool(flag_at) and -1 < flag_at - self.flag_at < 1 + self.settling_s
+
+
+def not_restored(item: ScheduledItem) -> str:
+    """What could not be restored after a preparation, for people; "" if nothing is left."""
+    return f"not restored: {'; '.join(item.left)}" if item.left else ""
+
+
+def cancelled_before(item: ScheduledItem) -> str:
+    """What is gone although this preparation did not succeed, for people; "" if nothing is."""
+    names = ", ".join(item.replaced)
+    return f"{names} was cancelled before that" if names and item.outcome != READY else ""
 
 
 def current_pause(flag_at: float, note: Pause | None) -> Pause | None:

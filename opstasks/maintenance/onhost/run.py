@@ -1,5 +1,6 @@
 """Runs on the host, as root: doing a piece of scheduled work, once, with no client connected."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable
@@ -25,44 +26,55 @@ from opstasks.onhost.power import with_shutdown
 from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 Work = Callable[[Site, ScheduledItem], tuple[str, str]]
+Afterwards = Callable[[Site, ScheduledItem, str], None]
 
 
 class StoppedError(Exception):
     """The unit was stopped before the point of no return."""
 
 
-def run_scheduled(site: Site, id: str, work: Work) -> tuple[ScheduledItem, str, str]:
+def run_scheduled(
+    site: Site, id: str, work: Work, afterwards: Afterwards | None = None
+) -> tuple[str, str]:
     """Do a piece of work that is still scheduled: `work` returns outcome and reason.
 
-    Returns the item before the work, outcome and reason; no outcome if it is not wanted any more.
+    Then `afterwards` is called with the outcome, while the host's lock is still held. Returns
+    outcome and reason; no outcome if the work is not wanted any more.
     """
     item = read_item(site.lock_dir, id)
     if item.outcome or item.step != SCHEDULED:
-        return item, "", "it is not scheduled any more"
+        return "", "it is not scheduled any more"
     signal.signal(signal.SIGTERM, _on_stop)
     journal(item, "start")
-    outcome, reason = _attempt(site, item, work)
-    remove_script(site, id)
-    return item, outcome, reason
+    with contextlib.ExitStack() as held:
+        outcome, reason = _attempt(site, item, work, held)
+        remove_script(site, id)
+        if afterwards is not None:
+            afterwards(site, item, outcome)
+    return outcome, reason
 
 
-def _attempt(site: Site, item: ScheduledItem, work: Work) -> tuple[str, str]:
-    """The outcome and reason in every case; both are also in the record and the journal."""
+def _attempt(
+    site: Site, item: ScheduledItem, work: Work, held: contextlib.ExitStack
+) -> tuple[str, str]:
+    """The outcome and reason in every case; both are also in the record and the journal.
+
+    The host's lock is in `held`, unless it was not free.
+    """
+    detail = ""
     try:
         add_step(site, item.id, "wait for the lock", WAITING)
-        with lock(site, item, item.lock_wait_s):
-            outcome, reason = work(site, item)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            _finish(site, item, outcome, reason, "")
-            return outcome, reason
+        held.enter_context(lock(site, item, item.lock_wait_s))
+        outcome, reason = work(site, item)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except StoppedError:
-        outcome, reason, detail = (*_stopped(), "")
+        outcome, reason = _stopped()
     except HostRefusal as error:
         outcome, reason, detail = REFUSED, error.reason, error.detail
     except HostFailure as error:
         outcome, reason, detail = FAILED, with_shutdown(error.reason), error.detail
     except Exception as error:  # no client is connected, so it must be in the record
-        outcome, reason, detail = FAILED, error_text(error), ""
+        outcome, reason = FAILED, error_text(error)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _finish(site, item, outcome, reason, detail)
     return outcome, reason

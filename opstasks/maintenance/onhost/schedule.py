@@ -8,9 +8,15 @@ from typing import Any
 # The program that runs later; it is imported so that it is sent along and can be installed.
 from opstasks.maintenance.onhost import prepare
 from opstasks.maintenance.onhost.claims import claims
-from opstasks.maintenance.onhost.closing import TROUBLE, cancel_item, close_dead, prune
+from opstasks.maintenance.onhost.closing import TROUBLE, cancel_item, close_dropped, prune
 from opstasks.maintenance.onhost.problems import problems
-from opstasks.maintenance.onhost.records import PREPARE, ScheduledItem, item_of
+from opstasks.maintenance.onhost.records import (
+    PREPARE,
+    SCHEDULED,
+    WAITING,
+    ScheduledItem,
+    item_of,
+)
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.store import pending, read_item
 from opstasks.maintenance.onhost.timers import dated, hand_over
@@ -34,7 +40,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     begin(site, dated(item), others)
     # It is scheduled, even if the rest fails.
     with contextlib.suppress(*TROUBLE):
-        close_dead(site, item.id)
+        if item.timed:
+            close_dropped(site, item.id)
         prune(site)
     return {"item": asdict(read_item(site.lock_dir, item.id)), "now": claims(site)}
 
@@ -43,8 +50,7 @@ def scheduled_before(site: Site, *, replace: bool) -> list[ScheduledItem]:
     """The preparation that is scheduled already. Raises HostRefusal unless it is to be replaced."""
     others = [other for other in pending(site) if other.kind == PREPARE]
     if others and not replace:
-        other = others[0]
-        raise HostRefusal(f"scheduled already: {other.id} by {other.who} for {other.due_there}")
+        raise HostRefusal(f"scheduled already: {others[0].title}")
     return others
 
 
@@ -60,13 +66,18 @@ def begin_later(site: Site, item: ScheduledItem, others: list[ScheduledItem]) ->
 
 
 def begin_now(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> None:
-    """Cancel the one it replaces, which may hold the lock, then begin."""
-    cancel_all(site, others)
+    """Begin; the new one itself cancels the one it replaces, once nothing can refuse it any more.
+
+    But one that is under way holds the lock, which the new one needs: it is cancelled first.
+    """
+    holding = [other for other in others if other.step not in (SCHEDULED, WAITING)]
+    cancel_all(site, holding)
+    gone = tuple(other.title for other in holding)
+    ids = tuple(other.id for other in others if other not in holding)
     try:
-        hand_over(site, item, prepare.__name__)
+        hand_over(site, replace(item, replaces=ids, replaced=gone), prepare.__name__)
     except (HostFailure, OSError) as error:
-        gone = ", ".join(other.id for other in others)
-        more = f"; {gone} was cancelled before that: nothing is scheduled any more" if gone else ""
+        more = f"; {', '.join(gone)} was cancelled before that" if gone else ""
         raise HostFailure(f"{error_text(error)}{more}", getattr(error, "detail", "")) from error
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from opstasks.onhost.commands import call, required
 from opstasks.onhost.limits import check
 from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.unit_control import refuse_unstartable
 
 SYSTEMCTL = "/usr/bin/systemctl"
 SHOW_TIMEOUT_S = 60.0
@@ -89,8 +90,12 @@ def systemctl(verb: str, unit: str, timeout_s: int = 200) -> None:
     required(f"cannot {verb} {unit}", *sudo, SYSTEMCTL, verb, unit, timeout=timeout_s)
 
 
-def start_unit(unit: str) -> None:
-    """Start a unit, also one that failed too often for systemd. Raises HostFailure."""
+def start_unit(unit: str, user: str) -> None:
+    """Start a unit of the account `user`, also one that failed too often for systemd.
+
+    Raises HostRefusal if it would run as another account, HostFailure if it does not start.
+    """
+    refuse_unstartable(unit, user)
     call(SYSTEMCTL, "reset-failed", unit, timeout=60)
     systemctl("start", unit)
 
