@@ -25,19 +25,20 @@ from opstasks.core.errors import (
     unforeseen,
 )
 from opstasks.core.fields import Count, Line, Text
+from opstasks.core.lines import lines_of
 from opstasks.core.state import HostState
-from opstasks.deploy import release
+from opstasks.deploy import hints, release
 from opstasks.deploy.facts import DeployFacts
 from opstasks.deploy.onhost.record import KEPT
 from opstasks.deploy.plan import DeployPlan
 from opstasks.deploy.release import ReleaseSpec
+from opstasks.deploy.words import service_text
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.onhost.commands import KILLED
 from opstasks.onhost.formats import signal_of
-from opstasks.primitives import systemd
 
 # The time limit of a step without the watch: a large database may be copied on a slow disk.
 STEP_TIMEOUT_S = 900.0
@@ -77,8 +78,10 @@ class StepAnswer(msgspec.Struct, frozen=True):
     `version` is the database's version, 0 if unknown; `how` says what happened to the database;
     `as_before` are exceptions that the service also raised before the release. `serves`: the
     service was up before the release, or was started since then, and will be started. `problem`:
-    the release is in place and stays, but is not closed. `now` was read after the step, and so was
-    the number of running jobs (None: not read).
+    the release is in place and stays, but is not closed, with the `cause` as a word. `now` was read
+    after the step, and so was the number of running jobs (None: not read). `kept` tells which edits
+    by hand the release has kept, in all its steps; `has_snapshot`: the copy of the database from
+    before it is there (only "look" reads that).
     """
 
     version: Count
@@ -87,6 +90,9 @@ class StepAnswer(msgspec.Struct, frozen=True):
     notes: tuple[Text, ...] = ()
     serves: bool = True
     problem: Text = ""
+    cause: Line = ""
+    kept: tuple[Text, ...] = ()
+    has_snapshot: bool = False
     now: HostState = HostState()
     running_jobs: Count | None = None
 
@@ -124,7 +130,7 @@ class WentBack(VerifyFailed):
     def __init__(self, spec: ReleaseSpec, failure: OpsError, found: StepAnswer) -> None:
         super().__init__(
             f"{spec.to_name} was not deployed: {failure.message}. Now {_place(spec, found)}",
-            tail=failure.tail,
+            tail=_unsaid(failure.tail, found.kept),
         )
         self.release, self.why = spec.to_name, failure.message
         self.back_on = spec.from_name if found.now.code == spec.from_code else ""
@@ -185,8 +191,9 @@ def resume(host: Host, plan: DeployPlan, *, roll_back: bool) -> DeployResult:
     spec = release.spec_for(host.spec, watch_s=plan.watch_s, **kept)
     if not (roll_back or record.rolling_back):
         return _release(host, spec)
+    reason = record.reason or "its client disappeared"
     with change(host.service, "deploy.resume", {"release": record.id, "direction": "back"}):
-        answer = _go_back(host, replace(spec, reason="its client disappeared"), resumed=True)
+        answer = _go_back(host, replace(spec, reason=reason), resumed=True)
     return DeployResult(
         True,
         record.to_name,
@@ -205,23 +212,17 @@ def _restart(host: Host, spec: ReleaseSpec) -> StepAnswer:
         try:
             return _step(host, "restart", spec)
         except Refused as no:
-            again = f"inv -H {host.name} deploy"  # it shows what is there now
-            no.hint = no.hint or systemd.hint_for(host.spec.unit, no.message, again)
+            no.hint = hints.refused(host.spec, no, "deploy")  # it shows what is there now
             raise
         except STEP_FAILURES as failure:
             error = VerifyFailed(
                 failure.message,
                 host=host.name,
                 tail=failure.tail,
-                hint=_logs(host),
+                hint=hints.logs(host.spec),
             )
-            error.now = _look(host, spec)
+            error.now = _state(host, spec)
             raise error from failure
-
-
-def _logs(host: Host) -> str:
-    """The command that shows why a service fell."""
-    return f"inv -H {host.name} logs --since 5m"
 
 
 def _new_spec(host: Host, plan: DeployPlan) -> ReleaseSpec:
@@ -250,9 +251,9 @@ def _release(host: Host, spec: ReleaseSpec) -> DeployResult:
         try:
             answers = _do_steps(host, spec)
         except Refused as refused:
-            refused.hint = refused.hint or f"inv -H {host.name} deploy.releases"
+            refused.hint = hints.refused(host.spec, refused, "deploy.releases")
             if host.guard.has_acted:
-                refused.now = _look(host, spec)
+                refused.now = _state(host, spec)
             raise
         except STEP_FAILURES as failure:
             _fail(host, spec, failure)
@@ -275,10 +276,12 @@ def _release(host: Host, spec: ReleaseSpec) -> DeployResult:
 def _refuse_unclosed(host: Host, spec: ReleaseSpec, last: StepAnswer) -> None:
     """Raise VerifyFailed for a release that is in place, but whose record is not closed."""
     if last.problem:
+        service = service_text(last.now.service)
         error = VerifyFailed(
-            f"{spec.to_name} is in place: {last.problem}",
+            f"{spec.to_name} is in place, {service}: {last.problem}",
             host=host.name,
-            hint=f"free space there, then inv -H {host.name} deploy --unfinished finish",
+            tail="\n".join(last.kept),
+            hint=hints.unclosed(host.spec, last.cause),
         )
         error.now = last.now
         raise error
@@ -302,11 +305,17 @@ def _step(host: Host, step: str, spec: ReleaseSpec) -> StepAnswer:
     return host.service.call(STEP, StepRequest(step, spec), timeout_s=timeout_s)
 
 
-def _look(host: Host, spec: ReleaseSpec) -> HostState | None:
+def _look(host: Host, spec: ReleaseSpec) -> StepAnswer | None:
     """What is on the host now; None if it cannot be read. For errors only: a round trip."""
     with contextlib.suppress(OpsError):
-        return host.service.call(LOOK, StepRequest("look", spec)).now
+        return host.service.call(LOOK, StepRequest("look", spec))
     return None
+
+
+def _state(host: Host, spec: ReleaseSpec) -> HostState | None:
+    """The state of the host now; None if it cannot be read. For errors only: a round trip."""
+    found = _look(host, spec)
+    return found.now if found else None
 
 
 def _notes(answers: list[StepAnswer]) -> tuple[str, ...]:
@@ -316,7 +325,13 @@ def _notes(answers: list[StepAnswer]) -> tuple[str, ...]:
         for name in answer.as_before
     ]
     said = [note for answer in answers for note in answer.notes]
-    return (*same, *said, *(answer.how for answer in answers if answer.how))
+    hows = [answer.how for answer in answers if answer.how]
+    return (*same, *said, *hows, *answers[-1].kept)
+
+
+def _unsaid(tail: str, kept: tuple[str, ...]) -> str:
+    """The lines that explain an error, without what is said elsewhere."""
+    return "\n".join(line for line in lines_of(tail) if line not in kept)
 
 
 def _place(spec: ReleaseSpec, answer: StepAnswer) -> str:
@@ -332,7 +347,7 @@ def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
     error = WentBack(spec, failure, answer)
     # The log says nothing about a disk.
     is_disk = isinstance(failure, ProgramFailed) and failure.cause in DISK_CAUSES
-    error.host, error.hint = host.name, failure.hint if is_disk else _logs(host)
+    error.host, error.hint = host.name, failure.hint if is_disk else hints.logs(host.spec)
     raise error from failure
 
 
@@ -364,18 +379,20 @@ def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAns
         return _roll_back(host, spec)
     except Refused as refused:
         if resumed:
-            refused.hint = refused.hint or f"inv -H {host.name} deploy.releases"
+            refused.hint = hints.refused(host.spec, refused, "deploy.releases")
             raise
         failure: OpsError = refused
     except STEP_FAILURES as error:
         failure = error
+    found = _look(host, spec)
+    kept = found.kept if found else ()
+    snapshot = f"{spec.state_dir}/snapshots/{spec.id}.sqlite"
     broken = CommandFailed(
         f"{spec.reason}; and going back to {spec.from_name} failed: {failure.message}",
         returned=1,
         host=host.name,
-        tail=failure.tail,
-        hint=f"fix that, then run `inv -H {host.name} deploy --unfinished back`; the database"
-        f" from before the release is {spec.state_dir}/snapshots/{spec.id}.sqlite",
+        tail="\n".join(filter(None, [*kept, _unsaid(failure.tail, kept)])),
+        hint=hints.not_back(host.spec, snapshot if found and found.has_snapshot else ""),
     )
-    broken.now = _look(host, spec)
+    broken.now = found.now if found else None
     raise broken from failure

@@ -199,7 +199,8 @@ def folder_hint(host: str, state_dir: str, owner: str, folder: ClosedFolder) -> 
     if not f"{folder.place}/".startswith(f"{state_dir}/"):
         return f"inv -H {host} manage"
     # The host says its name: only the last part gets into a line to paste.
-    place = f"{state_dir}/{folder.name.rpartition('/')[2]}"
+    name = folder.name.rpartition("/")[2]
+    place = release.known_place(state_dir, name, folder.place)
     return release.closed_hint(state_dir, owner, place, folder.why)
 
 

@@ -64,8 +64,9 @@ class Release:
     """The record of a release; `started_at` and `finished_at` are in seconds since the epoch, or 0.
 
     `kind` is deploy or rollback, `step` the last step that was reached, `how` what happened to
-    the database. `unread` says why its record cannot be used ("" if it can): the other values are
-    empty then, and it may be unfinished. With an `id` of "", it stands for all records.
+    the database. `unread` says why its record cannot be used ("" if it can), `unread_place` is the
+    file or folder that prevents it: the other values are empty then, and it may be unfinished. With
+    an `id` of "", it stands for all records.
     """
 
     id: Line
@@ -90,6 +91,7 @@ class Release:
     finished_at: Moment = 0.0
     rolling_back: bool = False
     unread: Line = ""
+    unread_place: Line = ""
 
     @property
     def is_unfinished(self) -> bool:
@@ -199,13 +201,27 @@ def unread_hint(state_dir: str, owner: str, found: Release) -> str:
         # The host says its name: only that gets into a line to paste.
         record = f"{place}/{found.id.rpartition('/')[2]}.json"
         return f"look at it; to go on without it: mv {one_word(record)} {one_word(record + '.bad')}"
+    place = known_place(state_dir, "releases", found.unread_place)
     return closed_hint(state_dir, owner, place, found.unread)
 
 
+def known_place(state_dir: str, name: str, said: str) -> str:
+    """The place that a host named, if it is the folder `name` in the state's folder, or that one.
+
+    Else "": it is above both. What the host says is only compared: it must not get into a hint.
+    """
+    return said if said in (state_dir, f"{state_dir}/{name}") else ""
+
+
 def closed_hint(folder: str, owner: str, place: str, why: str) -> str:
-    """What to do if the `owner` of a `folder` cannot use a `place` in it; `why` is the host's."""
+    """What to do if the `owner` of a `folder` cannot use a `place`; `why` is the host's.
+
+    The place is the folder or one in it, or "" for one above it.
+    """
     if why == READ_ONLY:
         return "find out why the disk is read-only: dmesg"
+    if why == NO_FOLDER and not place:
+        return f"a part of this path is no folder: namei -l {one_word(folder)}"
     if why == NO_FOLDER:
         return f"look at it, then: mv {one_word(place)} {one_word(place + '.old')}"
     folder = one_word(folder)

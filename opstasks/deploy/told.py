@@ -62,7 +62,8 @@ def back_lines(error: OpsError, took: str, width: int) -> Sequence[Line]:
 
 def _now_text(error: WentBack) -> str:
     found = error.found
-    notes = [*(f"{name} still occurs" for name in found.as_before), *found.notes, found.how]
+    same = [f"{name} still occurs" for name in found.as_before]
+    notes = [*same, *found.notes, found.how, *found.kept]
     jobs = jobs_go_on(found.running_jobs)
     return ", ".join([service_text(found.now.service), jobs, *filter(None, notes)])
 

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from opstasks.onhost.folder_rights import closed
+from opstasks.onhost.folder_rights import Closed, closed
 from opstasks.onhost.json_files import is_copy
 from opstasks.onhost.protocol import HostRefusal
 from opstasks.onhost.safe_files import read
@@ -22,11 +22,11 @@ ALL = ""
 DAMAGED = "it is damaged"
 
 
-def read_all(state_dir: str) -> tuple[dict[str, Record], dict[str, str]]:
-    """The records by release; and the releases whose record cannot be used, with the reason.
+def read_all(state_dir: str) -> tuple[dict[str, Record], dict[str, Closed]]:
+    """The records by release; and the releases whose record cannot be used, with place and reason.
 
-    The release ALL stands for the folder. A record that cannot be used may be of an unfinished
-    release.
+    The release ALL stands for the folder: its place may be a folder above it. A record that cannot
+    be used may be of an unfinished release.
     """
     folder = Path(state_dir, "releases")
     try:
@@ -34,17 +34,16 @@ def read_all(state_dir: str) -> tuple[dict[str, Record], dict[str, str]]:
     except FileNotFoundError:
         return {}, {}
     except OSError as error:
-        found = closed(str(folder))
-        return {}, {ALL: found.why if found else reason(error)}
+        return {}, {ALL: closed(str(folder)) or Closed(str(folder), reason(error))}
     good: dict[str, Record] = {}
-    bad: dict[str, str] = {}
+    bad: dict[str, Closed] = {}
     for path in paths:
         try:
             record = json.loads(read(str(path)))
         except FileNotFoundError:
             continue  # somebody has just removed it
         except OSError as error:
-            bad[path.stem] = reason(error)
+            bad[path.stem] = Closed(str(path), reason(error))
             continue
         except (ValueError, RecursionError):
             record = None
@@ -53,7 +52,7 @@ def read_all(state_dir: str) -> tuple[dict[str, Record], dict[str, str]]:
         if is_usable(record):
             good[path.stem] = record
         else:
-            bad[path.stem] = DAMAGED
+            bad[path.stem] = Closed(str(path), DAMAGED)
     return good, bad
 
 
@@ -81,8 +80,8 @@ def refuse_unfinished(state_dir: str) -> None:
     for id, record in good.items():
         if not record.get("outcome"):
             raise HostRefusal(f"release {id} is unfinished: finish or undo it first")
-    for id, why in bad.items():
-        raise HostRefusal(f"{record_text(id)} cannot be read: {why}")
+    for id, what in bad.items():
+        raise HostRefusal(f"{record_text(id)} cannot be read: {what.why}")
 
 
 def record_text(id: str) -> str:

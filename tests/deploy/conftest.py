@@ -2,7 +2,7 @@
 
 import pytest
 
-from opstasks.deploy.onhost import database, jobs, seen, service, steps
+from opstasks.deploy.onhost import database, jobs, refusals, seen, service, steps
 from tests.deploy.deploy_help import git
 
 
@@ -57,6 +57,7 @@ def release(release_spec, tmp_path, monkeypatch, reads_all):
     for module, name in (
         (steps, "unit_state"),
         (seen, "unit_state"),
+        (refusals, "unit_state"),
         (steps, "settled_state"),
         (service, "settled_state"),
     ):

@@ -24,6 +24,7 @@ from opstasks.deploy.release import ReleaseSpec
 from opstasks.fleet import audit
 from tests.deploy.facts_help import FACTS, RECORD, STAY
 from tests.fake_host import Reply, failed, refused
+from tests.faults import hints
 
 SPEC = ReleaseSpec(
     id="r1",
@@ -85,8 +86,9 @@ def expect_roll_back(tpp, reason, reply=UNTOUCHED):
     tpp.expect(STEP, request, reply, user="opensafely")
 
 
-def expect_look(tpp, found, spec=SPEC):
-    tpp.expect(LOOK, StepRequest("look", spec), StepAnswer(0, "", now=found), user="opensafely")
+def expect_look(tpp, found, spec=SPEC, **values):
+    answer = StepAnswer(0, "", now=found, **values)
+    tpp.expect(LOOK, StepRequest("look", spec), answer, user="opensafely")
 
 
 def until(step, reply):
@@ -146,13 +148,41 @@ def test_an_error_says_only_what_was_read_after_going_back(tpp, now, text):
 
 
 def test_a_release_whose_record_cannot_be_closed_is_not_undone(tpp):
-    problem = "it serves, but its record cannot be written: No space left on device"
+    problem = "its record cannot be written: No space left on device"
     answer = StepAnswer(0, "", problem=problem, now=replace_state(AT_V2, unfinished="r1"))
     expect_steps(tpp, **until("finish", answer))
-    with pytest.raises(VerifyFailed, match="v2 is in place: it serves") as caught:
+    with pytest.raises(VerifyFailed, match="v2 is in place, service up: its record") as caught:
         apply.apply(tpp, make_plan(FACTS))
     assert caught.value.now.unfinished == "r1"
-    assert caught.value.hint.endswith("deploy --unfinished finish")
+
+
+@pytest.mark.parametrize(
+    ("cause", "first"),
+    [
+        ("full", "free some space there"),
+        ("read-only", "find out why the disk is read-only (dmesg)"),
+        ("no folder", "look at what is in /home/opensafely/opstasks instead of a folder"),
+        ("closed", "as root: chown -R opensafely: /home/opensafely/opstasks; chmod -R u+rwX "),
+        ("", "find out why /home/opensafely/opstasks cannot be written (ls -l)"),
+        ("rm -rf /", "find out why /home/opensafely/opstasks cannot be written (ls -l)"),
+    ],
+)
+@pytest.mark.parametrize("service", ["up", "stopped", None])
+def test_what_is_said_of_an_unclosed_release_is_true(tpp, cause, first, service):
+    now = replace_state(AT_V2, unfinished="r1", service=service)
+    answer = StepAnswer(0, "", problem="its record cannot be written: x", cause=cause, now=now)
+    expect_steps(tpp, **until("finish", answer))
+    with pytest.raises(VerifyFailed) as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert "it serves" not in caught.value.message
+    assert f"service {service or 'in an unknown state'}" in caught.value.message
+    assert caught.value.hint.startswith(first)
+    assert hints.command_of(caught.value.hint, [])[1] == [
+        "deploy",
+        "--yes",
+        "--unfinished",
+        "finish",
+    ]
 
 
 def test_no_step_says_start_when_the_service_stays_stopped(tpp, monkeypatch):
@@ -258,16 +288,17 @@ def test_a_step_back_that_was_killed_is_done_once_more(tpp, reply):
 
 
 @pytest.mark.parametrize("reply", [failed("disk full"), refused("disk full")])
-def test_a_failure_to_go_back_names_the_snapshot_and_the_next_command(tpp, reply):
+@pytest.mark.parametrize("there", [True, False])
+def test_a_failure_to_go_back_names_the_snapshot_and_the_next_command(tpp, reply, there):
     expect_steps(tpp, **until("switch", BROKE))
     expect_roll_back(tpp, "it broke", reply)
     now = replace_state(AT_V2, service="stopped", unfinished="r1")
-    expect_look(tpp, now, replace(SPEC, reason="it broke"))
+    expect_look(tpp, now, replace(SPEC, reason="it broke"), has_snapshot=there)
     words = "it broke; and going back to v1 failed: disk full"
     with pytest.raises(CommandFailed, match=words) as caught:
         apply.apply(tpp, make_plan(FACTS))
     assert "--unfinished back" in caught.value.hint
-    assert "/snapshots/r1.sqlite" in caught.value.hint
+    assert ("/snapshots/r1.sqlite" in caught.value.hint) is there
     assert caught.value.now == now
 
 
@@ -310,6 +341,24 @@ def test_ctrl_c_between_steps_goes_back(tpp):
 
 def unfinished(**values):
     return make_plan(replace(FACTS, releases=(replace(RECORD, **values),)))
+
+
+def test_the_reason_of_a_failed_release_stays_when_a_person_goes_back(tpp):
+    spec = replace(RESUMED, reason="the migration failed: x")
+    refusal = refused("jobrunner is masked: systemd would not start it again")
+    expect_steps(tpp, spec, "deploy.resume", roll_back=refusal)
+    plan = unfinished(reason=spec.reason, rolling_back=True)
+    with pytest.raises(Refused, match="is masked") as caught:
+        apply.resume(tpp, plan, roll_back=True)
+    assert "systemctl unmask jobrunner" in caught.value.hint
+
+
+def test_a_release_that_cannot_be_finished_says_what_helps_with_the_unit(tpp):
+    refusal = refused("jobrunner is masked: systemd would not start it again")
+    expect_steps(tpp, RESUMED, begin=refusal)
+    with pytest.raises(Refused, match="is masked") as caught:
+        apply.resume(tpp, unfinished(), roll_back=False)
+    assert "systemctl unmask jobrunner" in caught.value.hint
 
 
 BACK = replace(RESUMED, reason="its client disappeared")

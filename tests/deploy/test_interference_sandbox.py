@@ -219,6 +219,29 @@ def test_no_task_stops_a_service_that_could_not_be_started_again(host, inv, depl
     assert host.records == records
 
 
+@pytest.mark.parametrize("choice", ["finish", "back"])
+def test_no_resumed_release_stops_a_service_that_could_not_be_started_again(
+    host, inv, deploy, choice
+):
+    good(inv("-H", HOST, "deploy", "--watch", "1", "--yes"))
+    record = f"{STATE}/releases/{host.records[-1]['id']}.json"
+    reopen = f"""sed -i 's/"outcome": "deployed"/"outcome": ""/' {record}"""
+    host.sh(f"runuser -u opensafely -- {reopen}")
+    before = (host.main_pid, host.code, host.version)
+    mask(host, "jobrunner")
+    try:
+        code, found = deploy("deploy", "--unfinished", choice)
+    finally:
+        unmask(host, "jobrunner")
+    assert code == 2, found
+    assert "jobrunner is masked" in found["error"]["message"]
+    assert "systemctl unmask" in found["error"]["hint"]
+    assert (host.main_pid, host.code, host.version) == before
+    good(inv("-H", HOST, "deploy", "--unfinished", choice, "--watch", "1", "--yes"))
+    assert host.code == ("v2.73.0" if choice == "finish" else "v2.71.0")
+    assert host.serving
+
+
 def start_too_often(host):
     """Let systemd refuse to start the unit for an hour."""
     host.sh(

@@ -7,10 +7,11 @@ import pytest
 
 from opstasks.deploy.onhost import fit, refusals, seen, service, steps
 from opstasks.deploy.onhost.checkout import head
-from opstasks.deploy.onhost.record import read_record, record_path, snapshot_path
+from opstasks.deploy.onhost.record import read_record, record_path, snapshot_path, write_record
 from opstasks.deploy.onhost.service import Watched
 from opstasks.onhost import unit_control
 from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.unit_state import is_down, start_problem
 from tests.deploy.deploy_help import MIGRATED, database, git, ids, record
 from tests.deploy.test_onhost_steps import do
 
@@ -28,15 +29,20 @@ class Unit:
     """The service's unit, and what was done to it."""
 
     def __init__(self, monkeypatch, state):
-        self.state, self.done = state, []
+        self.state, self.done, self.is_masked = state, [], False
         for module in (steps, service):
             monkeypatch.setattr(module, "settled_state", lambda spec: self.state)
-        for module in (steps, seen):
+        for module in (steps, seen, refusals):
             monkeypatch.setattr(module, "unit_state", lambda spec: self.state)
         monkeypatch.setattr(steps, "stop", lambda spec: self.do("stop", DOWN))
         monkeypatch.setattr(steps, "start_and_watch", lambda spec, known: self.watch())
-        monkeypatch.setattr(steps, "refuse_unstartable", lambda unit: None)
+        for module in (steps, refusals):
+            monkeypatch.setattr(module, "refuse_unstartable", self.refuse_unstartable)
         monkeypatch.setattr(steps, "migrate", lambda spec: None)
+
+    def refuse_unstartable(self, unit):
+        if self.is_masked:
+            raise HostRefusal(start_problem(unit, "masked"))
 
     def do(self, verb, state):
         self.state = state
@@ -256,6 +262,28 @@ def test_no_service_is_stopped_for_a_resumed_release_that_cannot_write(release, 
     with pytest.raises(HostRefusal, match=r"cannot write to .*/snapshots: it is not a folder"):
         do("begin", release)
     assert serving.done == []
+
+
+# -- a unit that systemd would not start -----------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["begin", "roll_back"])
+@pytest.mark.parametrize("reached", ["begun", "stopped", "moving", "moved", "starting"])
+@pytest.mark.parametrize("state", [UP, {"ActiveState": "activating"}, DOWN, DIED])
+def test_a_resumed_release_stops_no_service_that_would_not_start_again(
+    release, serving, step, reached, state
+):
+    do("begin", release)
+    write_record(release, step=reached)
+    before = read_record(release)
+    serving.state, serving.done, serving.is_masked = state, [], True
+    if is_down(state) or (step, reached) == ("roll_back", "begun"):
+        do(step, {**release, "reason": "x"})
+        assert state != UP or serving.done == []
+        return
+    with pytest.raises(HostRefusal, match="jobrunner is masked: systemd would not start it again"):
+        do(step, {**release, "reason": "x"})
+    assert (serving.done, read_record(release)) == ([], before)
 
 
 # -- a restart -------------------------------------------------------------------------------

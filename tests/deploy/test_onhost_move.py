@@ -8,10 +8,11 @@ import time
 
 import pytest
 
-from opstasks.deploy.onhost import git_locks, move, steps
+from opstasks.deploy.onhost import git_locks, kept_edits, move, steps
 from opstasks.deploy.onhost.record import read_record
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.deploy.deploy_help import database, git
+from tests.deploy.test_onhost_steps import do
 from tests.look import until
 
 
@@ -109,9 +110,9 @@ def test_edits_during_the_watch_are_kept_as_a_patch(moving, tmp_path, monkeypatc
     (code / "staged only").write_text("by hand\n")
     git("add", "staged only", cwd=code)
     (code / "notes.txt").write_text("by hand\n")
-    how = steps.roll_back({**moving, "reason": "it crashed"})["how"]
+    answer = steps.roll_back({**moving, "reason": "it crashed"})
     patch = tmp_path / "opstasks" / "kept" / f"{moving['id']}-code.patch"
-    assert how.endswith(f"3 files changed by hand in {code}: kept in {patch}")
+    assert answer["kept"] == [f"3 files changed by hand in {code}: kept in {patch}"]
     assert git("rev-parse", "HEAD", cwd=code) == moving["from_code"]
     assert git("status", "--porcelain", cwd=code) == "?? notes.txt"
     assert (patch.stat().st_mode & 0o777, patch.with_name("x").exists()) == (0o600, False)
@@ -141,8 +142,8 @@ def test_a_file_that_a_person_shortened_is_kept(moving, tmp_path, monkeypatch, e
     steps.write_record(moving, step=step)
     SHORTER[edit](code / "changes")
     before = ((code / "changes").read_text(), (code / "changes").stat().st_mode)
-    how = steps.roll_back({**moving, "reason": "it crashed"})["how"]
-    assert f"1 file changed by hand in {code}: kept in" in how
+    (kept,) = steps.roll_back({**moving, "reason": "it crashed"})["kept"]
+    assert kept.startswith(f"1 file changed by hand in {code}: kept in ")
     (patch,) = patches(moving)
     git("checkout", "-q", "--detach", moving["to_code"], cwd=code)
     git("apply", str(tmp_path / "opstasks" / "kept" / patch), cwd=code)
@@ -155,8 +156,8 @@ def test_a_file_that_no_move_writes_is_an_edit_also_after_an_interruption(moving
     (code / "changes").write_text("ne")
     (code / ".git" / "index.lock").write_text("")
     steps.write_record(moving, step="moving")
-    how = steps.roll_back({**moving, "reason": "its client disappeared"})["how"]
-    assert f"1 file changed by hand in {code}: kept in" in how
+    (kept,) = steps.roll_back({**moving, "reason": "its client disappeared"})["kept"]
+    assert kept.startswith(f"1 file changed by hand in {code}: kept in ")
     (patch,) = patches(moving)
     assert "stays" in (tmp_path / "opstasks" / "kept" / patch).read_text()
     assert (code / "stays").read_text() == "1\n"
@@ -164,8 +165,9 @@ def test_a_file_that_no_move_writes_is_an_edit_also_after_an_interruption(moving
 
 def test_an_ignored_file_that_a_release_would_overwrite_is_kept(moving, tmp_path, monkeypatch):
     (tmp_path / "code" / "local.env").write_text("ours\n")
-    how = switched(monkeypatch, moving)["how"]
-    assert f"1 file changed by hand in {tmp_path / 'code'}: kept in" in how
+    switched(monkeypatch, moving)
+    (kept,) = kept_edits.kept_texts(moving)
+    assert kept.startswith(f"1 file changed by hand in {tmp_path / 'code'}: kept in ")
     (patch,) = patches(moving)
     assert "+ours" in (tmp_path / "opstasks" / "kept" / patch).read_text()
     assert (tmp_path / "code" / "local.env").read_text() == "theirs\n"
@@ -202,8 +204,9 @@ def test_a_file_where_a_release_has_a_folder_is_kept(release, tmp_path, way):
         (code / "x.env").mkdir()
         (code / "x.env" / "inner").write_text("by hand\n")
     patch = tmp_path / "kept" / "x.patch"
-    ((kept,),) = move.move(str(code), new, old, patch).values()
-    assert kept == ("new" if way == "file for folder" else "x.env/inner")
+    move.move(str(code), new, old, patch)
+    kept = "new" if way == "file for folder" else "x.env/inner"
+    assert f" b/{kept}\n" in patch.read_text()
     assert "+by hand" in patch.read_text()
     assert (code / "new" / "inner").read_text() == (code / "x.env").read_text() == "1\n"
 
@@ -229,28 +232,30 @@ def test_edits_that_a_failed_checkout_overwrote_stay_kept(moving, tmp_path, monk
         return real(path, *words, **options)
 
     monkeypatch.setattr(move, "read", read)
-    patch = tmp_path / "kept" / "x.patch"
-    kept = move.move(str(code), moving["to_code"], moving["from_code"], patch)
-    assert kept == {patch: ["changes", "stays"], patch.with_name("x-2.patch"): ["changes"]}
+    patch = kept_edits.patch_path(moving, "code")
+    move.move(str(code), moving["to_code"], moving["from_code"], patch)
     assert "b/stays" in patch.read_text()
-    assert move.kept_text("/code", kept).startswith("2 files changed by hand in /code: kept in ")
+    first, second = kept_edits.kept_texts(moving)
+    assert first == f"2 files changed by hand in {code}: kept in {patch}"
+    again = patch.with_name(patch.name.replace(".patch", "-2.patch"))
+    assert second == f"1 file changed by hand in {code}: kept in {again}"
 
 
 def test_a_move_that_fails_names_what_it_kept(moving, tmp_path, monkeypatch):
     code, real = tmp_path / "code", move.read
-    (code / "stays").write_text("by hand\n")
+    (code / "local.env").write_text("by hand\n")
 
     def read(path, *words, **options):
-        if words[0] == "checkout":
+        if words[0] == "checkout" and path == str(code):
             raise HostFailure("unable to write file", "No space left on device", "full")
         return real(path, *words, **options)
 
     monkeypatch.setattr(move, "read", read)
-    patch = tmp_path / "kept" / "x.patch"
     with pytest.raises(HostFailure, match="unable to write") as caught:
-        move.move(str(code), moving["to_code"], moving["from_code"], patch)
+        do("switch", moving)
     first, *rest = caught.value.detail.split("\n")
-    assert first.startswith(f"1 file changed by hand in {code}: kept in {patch}")
+    patch = kept_edits.patch_path(moving, "code")
+    assert first == f"1 file changed by hand in {code}: kept in {patch}"
     assert rest == ["No space left on device"]
 
 
@@ -323,8 +328,8 @@ def test_an_edit_in_the_moment_before_gits_checkout_is_kept_as_well(moving, tmp_
         return found
 
     monkeypatch.setattr(move, "keep", keep)
-    answer = switched(monkeypatch, moving)
-    assert "1 file changed by hand" in answer["how"]
+    switched(monkeypatch, moving)
+    assert "1 file changed by hand" in kept_edits.kept_texts(moving)[0]
     assert (code / "changes").read_text() == "new\n"
     (patch,) = patches(moving)
     assert "+by hand" in (tmp_path / moving["state_dir"] / "kept" / patch).read_text()

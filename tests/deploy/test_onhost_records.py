@@ -2,14 +2,23 @@
 
 import json
 import os
+import random
 import time
 
 import pytest
 
 from opstasks.core.errors import Refused
 from opstasks.core.result import Result
+from opstasks.deploy import problems, rollback
 from opstasks.deploy import release as client_release
-from opstasks.deploy.onhost.record import KEPT, record_path, snapshot_path, write_record
+from opstasks.deploy.facts import ClosedFolder
+from opstasks.deploy.onhost.record import (
+    KEPT,
+    closed_folders,
+    record_path,
+    snapshot_path,
+    write_record,
+)
 from opstasks.deploy.onhost.releases import main
 from opstasks.deploy.onhost.snapshots import prune
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer
@@ -87,16 +96,60 @@ def test_age_is_by_the_clock_of_the_host(release_spec):
     assert prune(release_spec) == ["2099"]
 
 
-def test_copies_from_before_the_clock_was_set_back_are_the_old_ones(release_spec):
+def test_copies_without_a_record_from_before_the_clock_was_set_back_are_the_old_ones(release_spec):
     future = time.time() + 10**6
     ids = [f"2024010{number}T000000-abcdef" for number in range(6)]
     folder = snapshots(release_spec, *(f"{id}.sqlite" for id in ids))
     for number, id in enumerate(ids[:4]):
-        record(release_spec, id, outcome="deployed", started=future + number)
-    for number, id in enumerate(ids[4:]):
-        record(release_spec, id, outcome="deployed", started=100 + number)
+        os.utime(folder / f"{id}.sqlite", (future + number,) * 2)
     assert sorted(prune(release_spec)) == ids[:4]
     assert sorted(path.name for path in folder.iterdir()) == [f"{id}.sqlite" for id in ids[4:]]
+
+
+HOUR, WEEKS = 3600.0, 30 * 86400.0
+JUMPS = {
+    "right": (),
+    "set back": (0, WEEKS, WEEKS + HOUR, WEEKS + 60, WEEKS + 120),
+    "set back before all": (WEEKS, WEEKS + HOUR, 5, 10, 15),
+    "ahead and back": (0, WEEKS, 60, WEEKS, 61, 62),
+    "stands still": (7, 7, 7, 7),
+    "the epoch": (HOUR, 0, 0, 0),
+    "after the year 3000": (HOUR, 10.0**11, HOUR, HOUR),
+    **{
+        f"random {seed}": [random.Random(seed).uniform(0, WEEKS) for _ in range(7)]
+        for seed in range(9)
+    },
+}
+
+
+@pytest.mark.parametrize("jumps", JUMPS)
+def test_releases_are_in_the_order_in_which_they_began_whatever_the_clock_says(
+    release_spec, monkeypatch, jumps
+):
+    ids = []
+    for number, at in enumerate(JUMPS[jumps]):
+        monkeypatch.setattr(time, "time", lambda at=at: at)
+        # The ids are of the operator's clock, which is right.
+        ids.append(f"2026010{number + 1}T000000-abcdef")
+        spec = {**release_spec, "id": ids[-1]}
+        write_record(spec, step="begun")
+        folder = snapshots(spec)
+        (folder / f"{ids[-1]}.sqlite").write_text("")
+        os.utime(folder / f"{ids[-1]}.sqlite", (at, at))
+        write_record(spec, outcome="deployed", from_version=number, to_version=number + 1)
+        prune(spec)
+        assert [item.id for item in listed(spec)] == ids[::-1]
+        assert rollback.undoable(listed(spec)).id == ids[-1]
+        kept = sorted(path.stem for path in folder.iterdir())
+        assert kept == ids[-spec["keep_snapshots"] :]
+
+
+def test_a_release_whose_record_was_lost_is_the_newest_one(release_spec, monkeypatch):
+    record(release_spec, "20250101T000000-abcdef", outcome="deployed", started=1000.0)
+    monkeypatch.setattr(time, "time", lambda: 5.0)
+    snapshots(release_spec, f"{release_spec['id']}.sqlite")
+    write_record(release_spec, outcome="deployed")
+    assert listed(release_spec)[0].id == release_spec["id"]
 
 
 def test_snapshots_of_this_and_unfinished_releases_are_kept(release_spec):
@@ -192,12 +245,41 @@ def test_a_folder_of_records_that_is_no_folder_is_listed_as_that(release_spec, t
     ("unread", "hint"),
     [
         ("it is damaged", "mv /s/releases/r1.json /s/releases/r1.json.bad"),
-        ("it is not a folder", "mv /s/releases /s/releases.old"),
         ("permission denied", "as root: chown -R opensafely: /s; chmod -R u+rwX /s"),
     ],
 )
 def test_the_hint_fits_the_reason_why_a_record_cannot_be_read(unread, hint):
     assert hint in client_release.unread_hint("/s", "opensafely", Release("../r1", unread=unread))
+
+
+@pytest.mark.parametrize("place", ["opstasks/releases", "opstasks", ""])
+def test_the_hint_moves_what_is_there_instead_of_a_folder(release_spec, tmp_path, place):
+    """A file may be in the place of the folder, or of one above it."""
+    spec = {**release_spec, "state_dir": f"{tmp_path}/home/opstasks"}
+    blocking = tmp_path / "home" / place
+    blocking.parent.mkdir(parents=True, exist_ok=True)
+    blocking.write_text("")
+    (found,) = listed(spec)
+    assert found.problem == "the folder of release records cannot be read: it is not a folder"
+    assert found.unread_place == str(blocking)
+    hint = client_release.unread_hint(spec["state_dir"], "opensafely", found)
+    wanted = f"mv {blocking} {blocking}.old" if place else f"namei -l {spec['state_dir']}"
+    assert hint.endswith(wanted)
+
+
+@pytest.mark.parametrize("place", ["opstasks/snapshots", "opstasks"])
+def test_the_hint_of_a_plan_moves_what_is_there_instead_of_a_folder(tmp_path, place):
+    state, blocking = tmp_path / "opstasks", tmp_path / place
+    blocking.parent.mkdir(parents=True, exist_ok=True)
+    blocking.write_text("")
+    folder = next(item for item in closed_folders(str(state)) if item["name"] == "snapshots")
+    hint = problems.folder_hint("tpp", str(state), "opensafely", ClosedFolder(**folder))
+    assert hint.endswith(f"mv {blocking} {blocking}.old")
+
+
+def test_what_a_host_says_about_a_place_gets_into_no_hint():
+    found = Release("", unread="it is not a folder", unread_place="/s/releases; rm -rf x")
+    assert "rm" not in client_release.unread_hint("/s", "opensafely", found)
 
 
 def test_an_unfinished_release_comes_before_one_that_cannot_be_read():

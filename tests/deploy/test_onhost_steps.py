@@ -1,6 +1,8 @@
 """The host's side of a release: its steps, on real databases and checkouts."""
 
+import errno
 import os
+import shutil
 import sqlite3
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from opstasks.deploy.onhost import move, steps
 from opstasks.deploy.onhost.checkout import head
 from opstasks.deploy.onhost.database import version_and_schema
-from opstasks.deploy.onhost.record import snapshot_path, write_record
+from opstasks.deploy.onhost.record import read_record, snapshot_path, write_record
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.deploy.deploy_help import MIGRATED, database, git, ids, record, write_job
 
@@ -177,3 +179,69 @@ def test_a_file_that_cannot_be_removed_does_not_keep_the_service_down(
 
     monkeypatch.setattr(move, "brought", fails)
     assert steps.roll_back({**release, "reason": "x"})["how"] == "database untouched"
+
+
+@pytest.mark.parametrize("typed", ["its client disappeared", "the migration failed: x", ""])
+@pytest.mark.parametrize("writes", [True, False], ids=["", "full disk at first"])
+def test_the_reason_of_a_release_that_failed_stays(release, tmp_path, monkeypatch, typed, writes):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+    if writes:
+        write_record(release, rolling_back=True, reason="the migration failed: x")
+        steps.roll_back({**release, "reason": typed})
+    else:
+        real, calls = steps.write_record, []
+
+        def full_at_first(spec, **changes):
+            calls.append(changes)
+            if len(calls) == 1:
+                raise OSError(28, "No space left on device")
+            return real(spec, **changes)
+
+        monkeypatch.setattr(steps, "write_record", full_at_first)
+        steps.roll_back({**release, "reason": "the migration failed: x"})
+    assert read_record(release)["reason"] == "the migration failed: x"
+
+
+def test_a_release_without_a_reason_gets_the_clients(release, tmp_path):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+    steps.roll_back({**release, "reason": "its client disappeared"})
+    assert read_record(release)["reason"] == "its client disappeared"
+
+
+def test_a_look_tells_whether_the_copy_of_the_database_is_there(release, tmp_path):
+    assert do("look", release)["has_snapshot"] is False
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+    assert do("look", release)["has_snapshot"] is True
+
+
+CAUSES = {
+    errno.ENOSPC: ("full", "no space left on device"),
+    errno.EROFS: ("read-only", "read-only file system"),
+    errno.EIO: ("", "input/output error"),
+}
+
+
+@pytest.mark.parametrize("number", CAUSES)
+def test_a_record_that_cannot_be_closed_has_its_cause(release, tmp_path, monkeypatch, number):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+
+    def fails(*args, **changes):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(steps, "write_record", fails)
+    answer = steps.finish(release)
+    cause, text = CAUSES[number]
+    assert answer["problem"].startswith(f"its record cannot be written: {text}")
+    assert (answer["cause"], answer["now"]["service"]) == (cause, "stopped")
+
+
+def test_a_folder_in_whose_place_is_a_file_is_the_cause(release, tmp_path):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+    shutil.rmtree(tmp_path / "opstasks" / "releases")
+    (tmp_path / "opstasks" / "releases").write_text("")
+    assert steps.close(release)["cause"] == "no folder"

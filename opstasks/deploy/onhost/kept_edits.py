@@ -6,15 +6,72 @@ what git did not finish. Without any edit, nothing is written to a disk: it may 
 """
 
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 
 from opstasks.deploy.onhost.checkout import git, names_of, read
+from opstasks.deploy.onhost.record import CHECKOUTS, ReleaseSpec
+from opstasks.onhost.formats import plural
+from opstasks.onhost.run_ids import RUN_ID
 
 REASON = "cannot keep the hand edits of"
 # An index of our own is made here if it can be: in memory.
 MEMORY = "/dev/shm"  # noqa: S108 (for files of one account)
+# How git begins the changes of a file.
+_HEADER = b"diff --git "
+# A patch that was not written completely; files with other names are a person's.
+_PARTIAL = re.compile(rf"\.?{RUN_ID}-(?:{'|'.join(CHECKOUTS)})(?:-[0-9]+)?(?:-staged)?\.patch\.new")
+
+
+def patch_path(spec: ReleaseSpec, name: str) -> Path:
+    """Where the edits in a checkout are kept; the second time there is a number before ".patch"."""
+    return kept_folder(spec) / f"{spec['id']}-{name}.patch"
+
+
+def kept_folder(spec: ReleaseSpec) -> Path:
+    """Where the edits of all releases are kept."""
+    return Path(spec["state_dir"], "kept")
+
+
+def kept_texts(spec: ReleaseSpec) -> list[str]:
+    """What this release has kept of hand edits, in all its steps: a text for each patch.
+
+    The files tell it: a step may be killed, or its record lost, after it has made a patch.
+    """
+    return [
+        f"{_count(patch)} by hand in {spec[name]}: kept in {patch}"
+        for name in CHECKOUTS
+        for patch in _patches(patch_path(spec, name))
+    ]
+
+
+def _patches(first: Path) -> list[Path]:
+    """The patches of a checkout in this release, in the order of their numbers."""
+    of_release = re.compile(rf"{re.escape(first.stem)}(?:-([0-9]{{1,9}}))?\.patch")
+    try:
+        found = [(of_release.fullmatch(path.name), path) for path in first.parent.iterdir()]
+    except OSError:  # there is none, or a disk is broken: the release must be able to end
+        return []
+    return [path for _, path in sorted((int(name[1] or 1), path) for name, path in found if name)]
+
+
+def _count(patch: Path) -> str:
+    """How many files are in a patch: ``2 files changed``; without a number if it is unreadable."""
+    try:
+        with patch.open("rb") as lines:
+            files = sum(line.startswith(_HEADER) for line in lines)
+    except OSError:
+        return "changed"
+    return f"{plural(files, 'file')} changed"
+
+
+def clear_partial(spec: ReleaseSpec) -> None:
+    """Remove what a process that was killed left of a patch. Raises OSError."""
+    for path in kept_folder(spec).glob("*.patch.new"):
+        if _PARTIAL.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def keep(path: str, commit: str, other: str, patch: Path, *, interrupted: bool) -> list[str]:

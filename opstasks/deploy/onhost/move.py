@@ -6,13 +6,10 @@ from pathlib import Path
 from opstasks.deploy.onhost import git_locks
 from opstasks.deploy.onhost.checkout import changed_files, changed_since, head, names_of, read
 from opstasks.deploy.onhost.database import unused
-from opstasks.deploy.onhost.kept_edits import keep
-from opstasks.deploy.onhost.record import ReleaseSpec
-from opstasks.onhost.formats import plural
+from opstasks.deploy.onhost.kept_edits import keep, patch_path
+from opstasks.deploy.onhost.record import CHECKOUTS, ReleaseSpec
 from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.release_records import Record
-
-CHECKOUTS = ("lib", "code")
 
 
 def refuse_changed(spec: ReleaseSpec, wait_s: float = git_locks.WAIT_S) -> None:
@@ -23,23 +20,19 @@ def refuse_changed(spec: ReleaseSpec, wait_s: float = git_locks.WAIT_S) -> None:
             raise HostFailure(found)
 
 
-def move_all(spec: ReleaseSpec, record: Record, *, back: bool = False) -> str:
-    """Move dependencies and code to the new commits, or back; says what was kept of hand edits.
+def move_all(spec: ReleaseSpec, record: Record, *, back: bool = False) -> None:
+    """Move dependencies and code to the new commits, or back; edits by hand are kept as patches.
 
     It also finishes an interrupted move; `record` is the release's from before this step. Raises
     HostFailure and OSError.
     """
-    notes = []
     for name in CHECKOUTS:
         ends = [spec[f"{end}_{name}"] for end in ("from", "to")]
         there, left = ends if back else reversed(ends)
-        patch = unused(Path(spec["state_dir"], "kept", f"{spec['id']}-{name}.patch"))
         interrupted = may_be_interrupted(spec, record, name)
-        kept = move(spec[name], there, left, patch, interrupted=interrupted)
-        notes.append(kept_text(spec[name], kept))
+        move(spec[name], there, left, patch_path(spec, name), interrupted=interrupted)
         if back:
             remove_brought(spec[name], there, left)
-    return "; ".join(filter(None, notes))
 
 
 def may_be_interrupted(spec: ReleaseSpec, record: Record, name: str) -> bool:
@@ -50,62 +43,27 @@ def may_be_interrupted(spec: ReleaseSpec, record: Record, name: str) -> bool:
     return bool(record["step"] == "moving" and head(spec[name]) != spec[f"to_{name}"])
 
 
-def move(
-    path: str, commit: str, left: str, patch: Path, *, interrupted: bool = False
-) -> dict[Path, list[str]]:
-    """Check out a commit, from `left`; returns the files that were changed by hand, by patch.
+def move(path: str, commit: str, left: str, patch: Path, *, interrupted: bool = False) -> None:
+    """Check out a commit, from `left`; files that were changed by hand are kept in `patch`.
 
-    They are kept in `patch`. Without any, git itself refuses when one appears meanwhile.
-    `interrupted`: an earlier move may have ended in the middle. Raises HostFailure, which names
-    what was kept, and OSError.
+    If that exists, the patch gets a number. Without any changed file, git itself refuses when one
+    appears meanwhile. `interrupted`: an earlier move may have ended in the middle. Raises
+    HostFailure and OSError; `opstasks.deploy.onhost.kept_edits` tells what was kept until then.
     """
     interrupted = git_locks.clear(path) or interrupted
-    kept: dict[Path, list[str]] = {}
     try:
-        _move_or_again(path, commit, left, patch, kept, interrupted)
-    except HostFailure as error:
-        error.detail = "\n".join(filter(None, [kept_text(path, kept), error.detail]))
-        raise
-    return kept
-
-
-def kept_text(path: str, kept: dict[Path, list[str]]) -> str:
-    """What was kept of hand edits, for people; "" for nothing."""
-    if not kept:
-        return ""
-    files = plural(len({name for names in kept.values() for name in names}), "file")
-    return f"{files} changed by hand in {path}: kept in {' and '.join(map(str, kept))}"
-
-
-def _move_or_again(
-    path: str,
-    commit: str,
-    left: str,
-    patch: Path,
-    kept: dict[Path, list[str]],
-    interrupted: bool,
-) -> None:
-    try:
-        _move(path, commit, left, patch, kept, interrupted)
+        _move(path, commit, left, patch, interrupted)
     except HostFailure as error:
         if not changed_files(path):
             raise
         # Somebody has just changed a file: keep it, too, but not in the patch of what git has
         # overwritten before it failed. A cause (a full disk) stopped git inside.
-        _move(path, commit, left, unused(patch), kept, interrupted or bool(error.cause))
+        _move(path, commit, left, patch, interrupted or bool(error.cause))
 
 
-def _move(
-    path: str,
-    commit: str,
-    left: str,
-    patch: Path,
-    kept: dict[Path, list[str]],
-    interrupted: bool,
-) -> None:
+def _move(path: str, commit: str, left: str, patch: Path, interrupted: bool) -> None:
     changed = changed_files(path)
-    if files := keep(path, commit, left, patch, interrupted=interrupted):
-        kept[patch] = files
+    files = keep(path, commit, left, unused(patch), interrupted=interrupted)
     if head(path) == commit and not changed:
         return
     options = ("--quiet", "--detach", *(["--force"] if changed or files else []))

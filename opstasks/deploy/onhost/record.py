@@ -8,7 +8,8 @@ from typing import Any
 
 from opstasks.onhost.folder_rights import closed, refuse_closed
 from opstasks.onhost.json_files import read_json, write_json
-from opstasks.onhost.release_records import Record
+from opstasks.onhost.limits import LATEST_AT, moment
+from opstasks.onhost.release_records import Record, read_all
 
 # The JSON of `opstasks.deploy.release.ReleaseSpec`.
 ReleaseSpec = dict[str, Any]
@@ -26,8 +27,12 @@ KEPT = (
     "to_name",
     "restore_from",
 )
+# The checkouts of a release, in the order in which they are moved.
+CHECKOUTS = ("lib", "code")
 # The folders in the state's folder to which a release writes.
 FOLDERS = ("releases", "snapshots", "kept")
+# The least time between the beginnings of two releases.
+STEP_S = 0.001
 # What a release is assumed to have done if its record was lost: it can be finished and undone.
 UNKNOWN: Record = {
     "step": "moving",
@@ -62,10 +67,33 @@ def begun_record(spec: ReleaseSpec) -> Record:
     usual = {key: found.get(key) for key in UNKNOWN}
     known = {key: value for key, value in usual.items() if isinstance(value, type(UNKNOWN[key]))}
     kept = {key: spec[key] for key in KEPT}
-    record = {"started": time.time(), **found, **UNKNOWN, **known, **kept}
+    record = {**found, **UNKNOWN, **known, **kept}
+    if not started_at(record):
+        record["started"] = began_at(spec["state_dir"])
     if "from_version" not in record and os.path.lexists(snapshot_path(spec)):
         record |= of_snapshot(spec)
     return record
+
+
+def began_at(state_dir: str) -> float:
+    """When a release begins that is the newest one: now, or later if the clock was set back.
+
+    The order of these moments is the order of the releases.
+    """
+    good, _ = read_all(state_dir)
+    last_at = max((started_at(record) for record in good.values()), default=0.0)
+    return moment(max(time.time(), last_at + STEP_S))
+
+
+def started_at(record: Record) -> float:
+    """When a release began, in seconds since the epoch; 0 if its record does not tell."""
+    return seconds(record.get("started"))
+
+
+def seconds(value: Any) -> float:
+    """Seconds since the epoch; 0 for anything else."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and 0 <= value <= LATEST_AT else 0
 
 
 def of_snapshot(spec: ReleaseSpec) -> Record:

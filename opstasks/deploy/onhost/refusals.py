@@ -4,10 +4,16 @@ import contextlib
 
 from opstasks.deploy.onhost.checkout import changed_since, head
 from opstasks.deploy.onhost.fit import code_version, database_version, misfit
-from opstasks.deploy.onhost.move import CHECKOUTS
-from opstasks.deploy.onhost.record import ReleaseSpec, begun_record, has_begun
+from opstasks.deploy.onhost.record import CHECKOUTS, ReleaseSpec, begun_record, has_begun
+from opstasks.deploy.onhost.service import unit_state
 from opstasks.onhost.protocol import HostFailure, HostRefusal
-from opstasks.onhost.release_records import refuse_unfinished
+from opstasks.onhost.release_records import Record, refuse_unfinished
+from opstasks.onhost.unit_control import refuse_unstartable
+from opstasks.onhost.unit_state import is_down
+
+# The first steps of a release that is resumed, and how far it has come if it moved nothing yet.
+# Going back before anything was moved touches no checkout: it only starts the service again.
+UNMOVED = {"begin": ("begun",), "roll_back": ("begun", "stopped")}
 
 
 def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:
@@ -20,12 +26,21 @@ def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:
         raise HostRefusal(f"release {spec['id']} is {record['outcome']} already")
     if record.get("rolling_back") and step != "roll_back":
         raise HostRefusal(f"release {spec['id']} is being rolled back")
-    # The first step of a resumed release; a new release has moved nothing yet. Going back before
-    # anything was moved touches no checkout: it only starts the service again.
-    unmoved = {"begin": ("begun",), "roll_back": ("begun", "stopped")}
-    if step in unmoved and record.get("step", "begun") not in unmoved[step]:
-        for name in CHECKOUTS:
-            refuse_moved_by_hand(spec, name)
+    if record and step in UNMOVED:
+        if record["step"] not in UNMOVED[step]:
+            for name in CHECKOUTS:
+                refuse_moved_by_hand(spec, name)
+        refuse_stop_for_good(step, spec, record)
+
+
+def refuse_stop_for_good(step: str, spec: ReleaseSpec, record: Record) -> None:
+    """Raise HostRefusal when a service that is up would be stopped, and would not start again.
+
+    A service that is down must not keep a release from ending. Raises HostFailure.
+    """
+    stops = step == "begin" or record["step"] != "begun"
+    if stops and not is_down(unit_state(spec)):
+        refuse_unstartable(spec["unit"])
 
 
 def refuse_moved_by_hand(spec: ReleaseSpec, name: str) -> None:

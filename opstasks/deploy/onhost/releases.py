@@ -6,7 +6,7 @@ the limit, and every older one that is unfinished or whose record cannot be read
 
 from typing import Any
 
-from opstasks.onhost.limits import LATEST_AT
+from opstasks.deploy.onhost.record import seconds, started_at
 from opstasks.onhost.protocol import Answer, Request
 from opstasks.onhost.release_records import Record, read_all
 
@@ -39,13 +39,17 @@ def main(request: Request) -> Answer:
 def newest(state_dir: str, limit: int) -> list[dict[str, Any]]:
     """The newest releases, and all older ones that are unfinished, newest first.
 
-    Age is by this host's clock: the ids contain the time of the operator's clock. Those whose
-    record cannot be read are at the end: they have no age.
+    Age is by this host's clock, which `opstasks.deploy.onhost.record.began_at` keeps in order: the
+    ids contain the time of the operator's clock. Those whose record cannot be read are at the end:
+    they have no age.
     """
     good, bad = read_all(state_dir)
     found = [release_of(name, record) for name, record in good.items()]
-    found.sort(key=lambda release: release["started_at"], reverse=True)
-    found += [{**release_of(name, {}), "unread": why} for name, why in bad.items()]
+    found.sort(key=lambda release: (release["started_at"], release["id"]), reverse=True)
+    found += [
+        {**release_of(name, {}), "unread": what.why, "unread_place": what.place}
+        for name, what in bad.items()
+    ]
     return found[:limit] + [release for release in found[limit:] if not release["outcome"]]
 
 
@@ -55,8 +59,8 @@ def release_of(name: str, record: Record) -> dict[str, Any]:
         "id": text(record.get("id")) or name,
         **{key: text(record.get(key)) for key in TEXTS},
         **{key: version(record.get(key)) for key in VERSIONS},
-        "started_at": moment(record.get("started")),
-        "finished_at": moment(record.get("finished")),
+        "started_at": started_at(record),
+        "finished_at": seconds(record.get("finished")),
         "rolling_back": record.get("rolling_back") is True,
     }
 
@@ -69,9 +73,3 @@ def text(value: Any) -> str:
 def version(value: Any) -> int:
     """The version of a database; 0 for anything else."""
     return value if type(value) is int and 0 <= value < 1 << 31 else 0
-
-
-def moment(value: Any) -> float:
-    """Seconds since the epoch; 0 for anything else."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number and 0 <= value <= LATEST_AT else 0

@@ -6,8 +6,8 @@ import time
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from opstasks.deploy.onhost.record import ReleaseSpec
-from opstasks.deploy.onhost.releases import moment
+from opstasks.deploy.onhost import kept_edits
+from opstasks.deploy.onhost.record import ReleaseSpec, started_at
 from opstasks.onhost.database_copy import clear_partial
 from opstasks.onhost.database_rights import SIDE_FILES
 from opstasks.onhost.release_records import ALL, Record, read_all
@@ -34,7 +34,7 @@ def prune(spec: ReleaseSpec) -> list[str]:
     old = []
     for deployed in (True, False):
         group = [id for id in ages if (known.get(id, {}).get("outcome") == "deployed") == deployed]
-        group.sort(key=lambda id: ages[id], reverse=True)
+        group.sort(key=lambda id: (ages[id], id), reverse=True)
         old += [id for id in group[spec["keep_snapshots"] :] if id not in needed]
     for path in [path for id in old for path in copies[id]]:
         path.unlink(missing_ok=True)
@@ -54,9 +54,12 @@ def _copies(folder: Path, known: Container[str]) -> dict[str, list[Path]]:
 def _age(record: Record, files: Sequence[Path]) -> tuple[bool, float]:
     """When a release began, for sorting, by the host's clock.
 
-    What is from the future counts as old: the clock was set back since then.
+    Its record tells. Without one, its files do; those from the future count as old: the clock was
+    set back since then.
     """
-    at = moment(record.get("started")) or max(path.lstat().st_mtime for path in files)
+    if at := started_at(record):
+        return True, at
+    at = max(path.lstat().st_mtime for path in files)
     return at <= time.time(), at
 
 
@@ -67,13 +70,14 @@ STAGING_AGE_S = 3600
 
 
 def clear_leftovers(spec: ReleaseSpec) -> None:
-    """Remove what a process that was killed left of a copy, a record, a restore or an inspection.
+    """Remove what a killed process left of a copy, a record, a patch, a restore, an inspection.
 
     The caller has the lock, so no other release makes one now. Raises OSError.
     """
     state = Path(spec["state_dir"])
     for folder in (state / "snapshots", state / "releases"):
         clear_partial(folder)
+    kept_edits.clear_partial(spec)
     old_at = time.time() - STAGING_AGE_S
     folders = [path for path in state.glob(STAGINGS) if path.lstat().st_mtime < old_at]
     for path in (*folders, *Path(spec["database"]).parent.glob(RESTORES)):

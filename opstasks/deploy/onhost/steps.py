@@ -12,7 +12,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ from opstasks.deploy.onhost.database import (
 )
 from opstasks.deploy.onhost.database_read import version_and_schema
 from opstasks.deploy.onhost.jobs import check_jobs, job_containers, running_count
+from opstasks.deploy.onhost.kept_edits import kept_texts
 from opstasks.deploy.onhost.move import move_all, refuse_changed
 from opstasks.deploy.onhost.record import (
     ReleaseSpec,
     begun_record,
     has_begun,
     read_record,
+    record_path,
     refuse_closed_folders,
     snapshot_path,
     write_record,
@@ -49,9 +51,10 @@ from opstasks.deploy.onhost.service import (
 from opstasks.deploy.onhost.snapshots import prune
 from opstasks.onhost.commands import required
 from opstasks.onhost.database_errors import explain
-from opstasks.onhost.disk_errors import explained
+from opstasks.onhost.disk_errors import cause_of, explained
 from opstasks.onhost.environment import of_release
-from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
+from opstasks.onhost.folder_rights import CAUSES, CLOSED, closed
+from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request, error_text
 from opstasks.onhost.release_records import Record, refuse_unfinished
 from opstasks.onhost.unit_control import refuse_unstartable
 from opstasks.onhost.unit_state import is_serving, is_wanted, started
@@ -63,9 +66,25 @@ def main(request: Request) -> Answer:
     """Do one step."""
     os.umask(0o027)
     step, spec = request["step"], request["spec"]
-    if step != "look":
-        refuse_unwanted(step, spec)
-    return STEPS[step](spec)
+    with naming_kept(spec):
+        if step != "look":
+            refuse_unwanted(step, spec)
+        return STEPS[step](spec)
+
+
+@contextlib.contextmanager
+def naming_kept(spec: ReleaseSpec) -> Iterator[None]:
+    """Let every error name the edits by hand that the release has kept, in this step or before."""
+    try:
+        yield
+    except Exception as error:
+        kept = kept_texts(spec)
+        if isinstance(error, HostFailure | HostRefusal):
+            error.detail = "\n".join(filter(None, [*kept, error.detail]))
+            raise
+        if not kept:
+            raise
+        raise HostFailure(error_text(error), "\n".join(kept)) from error
 
 
 def step_answer(version: int = 0, how: str = "", **values: Any) -> Answer:
@@ -74,8 +93,9 @@ def step_answer(version: int = 0, how: str = "", **values: Any) -> Answer:
 
 
 def ended_answer(spec: ReleaseSpec, **values: Any) -> Answer:
-    """The answer of a last step: what is on the host now, and how many jobs are running."""
-    return step_answer(**values, now=seen(spec), running_jobs=running_count(spec))
+    """The answer of a last step: what is on the host now, what was kept, how many jobs run."""
+    values |= {"now": seen(spec), "kept": kept_texts(spec)}
+    return step_answer(**values, running_jobs=running_count(spec))
 
 
 def begin(spec: ReleaseSpec) -> Answer:
@@ -130,7 +150,6 @@ def begin_record(spec: ReleaseSpec) -> Record:
         raise HostRefusal(f"cannot read the database: {why}") from error
     return write_record(
         spec,
-        started=time.time(),
         step="begun",
         outcome="",
         was_active=was_active,
@@ -148,7 +167,7 @@ def switch(spec: ReleaseSpec) -> Answer:
     if record["step"] == "stopped":
         refuse_changed(spec)  # again: stopping the service can take minutes
     write_record(spec, step="moving")
-    kept = move_all(spec, record)
+    move_all(spec, record)
     how = ""
     if spec["restore_from"]:
         how = bring_older(spec, Path(spec["restore_from"]), snapshot_path(spec))
@@ -156,7 +175,7 @@ def switch(spec: ReleaseSpec) -> Answer:
         migrate(spec)
     version = version_and_schema(Path(spec["database"]))[0]
     write_record(spec, step="moved", to_version=version)
-    return step_answer(version, "; ".join(filter(None, (how, kept))), **serves)
+    return step_answer(version, how, **serves)
 
 
 def migrate(spec: ReleaseSpec) -> None:
@@ -188,20 +207,35 @@ def finish(spec: ReleaseSpec) -> Answer:
     What says nothing about the release does not undo it: docker that does not answer, a locked
     database, a disk that is full for the record.
     """
-    unknown, problem = check_jobs(spec), ""
+    unknown = check_jobs(spec)
     was_active, state = begun_record(spec)["was_active"], settled_state(spec)
     if (was_active or is_wanted(state)) and not is_serving(state):
         raise HostFailure(fallen(spec["unit"], state))
-    try:
-        write_record(spec, step="done", outcome="deployed", finished=time.time())
-    except OSError as error:
-        problem = f"it serves, but its record cannot be written: {explained(error)}"
+    unclosed = close(spec)
     with contextlib.suppress(OSError):
         prune(spec)
     # It has the new code, but nobody watched it.
     by_hand = "" if was_active or not is_wanted(state) else started(spec["unit"], state)
     notes = [unknown, f"{by_hand} at the end; it was not watched" if by_hand else ""]
-    return ended_answer(spec, notes=list(filter(None, notes)), problem=problem)
+    return ended_answer(spec, notes=list(filter(None, notes)), **unclosed)
+
+
+def close(spec: ReleaseSpec) -> Answer:
+    """Write that a release is in force; if that is not possible, why, as fields of an answer."""
+    try:
+        write_record(spec, step="done", outcome="deployed", finished=time.time())
+    except OSError as error:
+        problem = f"its record cannot be written: {explained(error)}"
+        return {"problem": problem, "cause": cause_of(error) or closed_cause(spec)}
+    return {}
+
+
+def closed_cause(spec: ReleaseSpec) -> str:
+    """Why no record can be written, as a word of `opstasks.onhost.folder_rights`; "" if unknown."""
+    found = None
+    with contextlib.suppress(OSError):
+        found = closed(str(record_path(spec).parent))
+    return CAUSES.get(found.why, CLOSED) if found else ""
 
 
 def roll_back(spec: ReleaseSpec) -> Answer:
@@ -217,20 +251,21 @@ def roll_back(spec: ReleaseSpec) -> Answer:
     reached, watched = record["step"], Watched([], [])
     note = started_meanwhile(spec, record)
     was_active, notes = record["was_active"] or bool(note), []
-    reason = spec["reason"] or record.get("reason", "")
+    # A person goes on with what has failed: its own reason stays.
+    reason = record.get("reason") or spec["reason"]
     with contextlib.suppress(OSError):
         write_record(spec, rolling_back=True, reason=reason, was_active=was_active)
     how = "database untouched"
     if reached != "begun":
         stop(spec)
         # Nothing was moved before that step: what people did there since then stays as it is.
-        kept = "" if reached == "stopped" else move_all(spec, record, back=True)
+        if reached != "stopped":
+            move_all(spec, record, back=True)
         how = restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
-        how = "; ".join(filter(None, (how, kept)))
     if was_active and not (reached == "begun" and is_serving(unit_state(spec))):
         watched = start_and_watch(spec, record["known_exceptions"])
         notes = [note] if note else []
-    write_record(spec, outcome="rolled back", finished=time.time(), how=how)
+    write_record(spec, outcome="rolled back", finished=time.time(), how=how, reason=reason)
     with contextlib.suppress(OSError):
         prune(spec)
     return ended_answer(spec, how=how, as_before=watched.as_before, notes=[*notes, *watched.notes])
@@ -250,8 +285,9 @@ def restart(spec: ReleaseSpec) -> Answer:
 
 
 def look(spec: ReleaseSpec) -> Answer:
-    """Change nothing: read what is on the host now."""
-    return step_answer(now=seen(spec))
+    """Change nothing: read what is on the host now, and what was kept."""
+    has_snapshot = snapshot_path(spec).exists()
+    return step_answer(now=seen(spec), kept=kept_texts(spec), has_snapshot=has_snapshot)
 
 
 STEPS: dict[str, Callable[[ReleaseSpec], Answer]] = {
