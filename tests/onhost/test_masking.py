@@ -220,7 +220,9 @@ def test_a_secret_in_a_comment_of_an_env_file_is_masked_to_its_end(lead, secret)
     assert shown.endswith("B=2\n# seen\nC=3\n")
 
 
-@given(st.text("ab'\"`(){}[]\\<$ #=:", max_size=20), st.sampled_from(["A=4", "export A=4", "A='4 5'"]))
+@given(
+    st.text("ab'\"`(){}[]\\<$ #=:", max_size=20), st.sampled_from(["A=4", "export A=4", "A='4 5'"])
+)
 def test_no_sentence_in_a_comment_of_an_env_file_hides_what_follows(sentence, line):
     assert masked_env(f"# it's {sentence}\n{line}\n").split("\n")[1] == line
 
