@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,10 +30,14 @@ T = TypeVar("T")
 class App:
     """One run of the program: everything that tasks share, made at first use."""
 
-    def __init__(self, options: RunOptions) -> None:
+    def __init__(
+        self, options: RunOptions, places_of: Callable[[str], list[int]] | None = None
+    ) -> None:
+        """`places_of` tells where the values of a flag are in the line that was typed."""
         from opstasks.output.console import Console
 
         self.options = options
+        self.places_of = places_of or (lambda flag: [])
         self.console: Console = Console(
             as_json=options.json,
             echo=options.echo,

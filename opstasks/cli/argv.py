@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from opstasks.cli.values import ValueForm
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted
 
 # The flags whose value is a text of several words, for other people.
 TEXTS = ("--note", "--reason")
@@ -96,6 +97,18 @@ def arrange(words: Sequence[str], core: TaskShape, tasks: Mapping[str, TaskShape
     return _Line(words, core, tasks).arranged()
 
 
+def places_of(
+    flag: str, words: Sequence[str], core: TaskShape, tasks: Mapping[str, TaskShape]
+) -> list[int]:
+    """Where the values of a flag are in a line that fits, also those typed without the flag.
+
+    One of these words may be ``--flag=value``.
+    """
+    line = _Line(words[: words.index("--")] if "--" in words else words, core, tasks)
+    line.arranged()
+    return [place for name, place in line.places if name == flag]
+
+
 def help_topic(words: Sequence[str], names: Mapping[str, str]) -> str | None:
     """What a line with ``--help`` anywhere asks about: the first word of `names`, as its value.
 
@@ -122,6 +135,9 @@ class _Line:
     ) -> None:
         self._core, self._tasks = core, tasks
         self._waiting = list(words)
+        self._count = len(words)
+        # Each value's flag, and its place in the line.
+        self.places: list[tuple[str, int]] = []
         self._front: list[str] = []
         self._rest: list[str] = []
         self._name = ""
@@ -143,6 +159,10 @@ class _Line:
         self._end_task()
         return self._front + self._rest
 
+    def _note(self, flag: str) -> None:
+        """Note that the word that was taken last is a value of a flag."""
+        self.places.append((flag, self._count - len(self._waiting) - 1))
+
     # -- flags -------------------------------------------------------------------------------
 
     def _take_flag(self, word: str) -> None:
@@ -163,13 +183,14 @@ class _Line:
     def _with_value(self, shape: TaskShape, flag: str, equals: str, value: str) -> list[str]:
         if not shape.flags[flag]:
             if equals:
-                raise self._refused(f"{flag} takes no value, such as {value!r}")
+                raise self._refused(f"{flag} takes no value, such as {quoted(value)}")
             return [flag]
         if not equals and (not self._waiting or self._is_flag_for(shape, self._waiting[0])):
             raise self._refused(f"{flag} needs a value")
         value = value if equals else self._waiting.pop(0)
+        self._note(shape.once.get(flag, flag))
         if not value.strip():
-            raise self._refused(f"{flag} needs a value, not {value!r}")
+            raise self._refused(f"{flag} needs a value, not {quoted(value)}")
         self._take_once(shape, flag)
         self._open_text = flag if flag in TEXTS and len(value.split()) == 1 else ""
         return [flag, self._in_form(shape, flag, flag, value)]
@@ -213,9 +234,11 @@ class _Line:
     def _take_word(self, word: str, open_text: str) -> None:
         if self._name and not word.strip():
             # A variable of a shell that is not set: the task would choose for itself.
-            raise self._refused(f"{word!r} is empty: a value is missing")
+            raise self._refused(f"{quoted(word)} is empty: a value is missing")
         if self._missing:
             name = self._missing.pop(0)
+            self._note(f"--{name}")
+            self._take_once(self._task, f"--{name}")
             self._rest.append(self._in_form(self._task, f"--{name}", name.upper(), word))
         elif self._task.variadic and self._task.once.get(self._task.variadic) not in self._given:
             self._take_further(word)
@@ -234,6 +257,7 @@ class _Line:
         if word in self._tasks:
             raise MisplacedTask(word, self._waiting, self._name, flag)
         self._take_once(self._task, flag)
+        self._note(flag)
         self._rest += [flag, word]
 
     def _begin_task(self, word: str) -> None:

@@ -14,6 +14,7 @@ from invoke.exceptions import Exit
 
 from opstasks.cli import questions
 from opstasks.cli.options import RunOptions
+from opstasks.cli.retyped import has_secret
 from opstasks.core.errors import FAILED, OK, Refused
 from opstasks.core.hints import one_word
 
@@ -86,8 +87,17 @@ class Context(invoke.Context):
         return f"-H {','.join(map(one_word, self.options.hosts))}" if self.options.hosts else ""
 
     def command_text(self, words: str) -> str:
-        """A command to type for the selected hosts: ``inv -H tpp WORDS``."""
+        """A command to type for the selected hosts: ``inv -H tpp WORDS``.
+
+        It repeats no secret that was typed in the place of a host.
+        """
+        if has_secret(self.options.hosts):
+            return f"inv --help {self.app.run.task or 'flags'}"
         return " ".join(filter(None, ["inv", self.hosts_text, words]))
+
+    def places_of(self, flag: str) -> list[int]:
+        """Where the values of a flag are in the words of ``options.typed``."""
+        return self.app.places_of(flag)
 
     # -- questions ---------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import invoke
 
 from opstasks.core.command import Secret
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted
 
 CORE_FLAGS: tuple[dict[str, Any], ...] = (
     {"names": ("hosts", "H"), "kind": list},
@@ -134,11 +135,11 @@ def _check_files(ssh_config: str, identity: str) -> None:
     from opstasks.fleet.named_files import home_path, is_file
 
     if ssh_config and not is_file(home_path(ssh_config)):
-        raise Refused(f"--ssh-config: {ssh_config!r} is not a file", hint="inv --help flags")
+        raise Refused(f"--ssh-config: {quoted(ssh_config)} is not a file", hint="inv --help flags")
     if not identity or "%" in identity:
         return
     if not any(is_file(home_path(f"{identity}{end}")) for end in ("", ".pub")):
-        raise Refused(f"--identity: {identity!r} is not a file", hint="inv --help flags")
+        raise Refused(f"--identity: {quoted(identity)} is not a file", hint="inv --help flags")
 
 
 def fields_from(text: str | None) -> tuple[str, ...]:
@@ -147,7 +148,7 @@ def fields_from(text: str | None) -> tuple[str, ...]:
         return ()
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
-        raise Refused(f"--fields: a name is empty in {text!r}", hint="--fields id,state")
+        raise Refused(f"--fields: a name is empty in {quoted(text)}", hint="--fields id,state")
     return names
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,14 +22,22 @@ from invoke.completion.complete import print_completion_script
 from invoke.exceptions import Exit, UnknownFileType
 
 from opstasks.cli import ignored, interrupts, lists
-from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic
+from opstasks.cli.argv import (
+    MisfitWord,
+    TaskShape,
+    UnknownTask,
+    arrange,
+    help_topic,
+    places_of,
+)
 from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.options import CORE_FLAGS, CORE_HELP, options_from
+from opstasks.cli.retyped import retyped
 from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
 from opstasks.cli.values import Choice
 from opstasks.core import errors
 from opstasks.core.errors import Interrupted, OpsError, Refused
-from opstasks.core.hints import program
+from opstasks.core.hints import program, quoted
 
 if TYPE_CHECKING:
     from opstasks.cli.help_screens import HelpScreens
@@ -55,7 +62,7 @@ class Executor(invoke.Executor):
                 f"--json prints one document, and {len(tasks)} tasks would print more",
                 hint="run one task at a time",
             )
-        app = App(options_from(self.core[0].args, self.config, sys.argv))
+        app = App(options_from(self.core[0].args, self.config, sys.argv), self._places_of)
         results = {}
         try:
             for call in self.normalize(tasks):
@@ -69,6 +76,12 @@ class Executor(invoke.Executor):
         finally:
             app.close()
         return results
+
+    def _places_of(self, flag: str) -> list[int]:
+        """Where the values of a flag, or of the argument with its name, are in the line."""
+        assert self.core
+        core, shapes = self.core[0].args.values(), Catalogue(self.collection).shapes
+        return places_of(flag, sys.argv[1:], core_shape(list(core)), shapes)
 
     def _name_of(self, call: Any) -> str:
         """The task's name as people type it, also when it was called by an alias."""
@@ -139,7 +152,7 @@ class CommandLine(invoke.Program):
         interrupts.stop_tasks()
         named = self.args.config.value
         if named and not Path(named).expanduser().is_file():
-            self._fail(Refused(f"--config: {named!r} is not a file", hint="inv --help flags"))
+            self._fail(Refused(f"--config: {quoted(named)} is not a file", hint="inv --help flags"))
         try:
             super().update_config(merge)
         except EOFError:
@@ -185,8 +198,8 @@ class CommandLine(invoke.Program):
         """The overview; called by Invoke for a line without a task."""
         is_asked = bool(self.args.help.value)
         if "hosts" in self.args and self.args.hosts.value and not is_asked:
-            chosen = shlex.quote(",".join(self.args.hosts.value))
-            raise Refused("no task is given", hint=f"inv -H {chosen} status")
+            chosen = ",".join(self.args.hosts.value)
+            raise Refused("no task is given", hint=retyped(["-H", chosen, "status"]))
         if "--json" in self._typed() and not is_asked:
             raise Refused("no task is given", hint="inv -H all --json status")
         inventory = self.args.inventory.value if "inventory" in self.args else None
@@ -327,7 +340,9 @@ class CommandLine(invoke.Program):
                 self._fail(Refused(end.message, hint="inv --help flags"))
             raise
         except (ParseError, ValueError) as error:  # what `arrange` did not find
-            self._fail(Refused(str(error), hint="inv --list"))
+            from opstasks.onhost.masking import masked
+
+            self._fail(Refused(masked(str(error)), hint="inv --list"))
 
     # -- helpers -----------------------------------------------------------------------------
 

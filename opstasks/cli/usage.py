@@ -19,6 +19,7 @@ from opstasks.cli.argv import (
 )
 from opstasks.cli.retyped import retyped
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted, unsecret
 
 if TYPE_CHECKING:
     from opstasks.fleet.inventory import Inventory
@@ -66,22 +67,24 @@ class KnownWords:
         if word in self.groups:
             return self._group(word, rest)
         if word.lower() in HELP_WORDS:
-            return Refused(f"{word!r} is not a task", hint=f"inv --help {next_task or 'TASK'}")
+            return Refused(
+                f"{quoted(word)} is not a task", hint=f"inv --help {next_task or 'TASK'}"
+            )
         found = self.host(word, [*before, *rest]) or self._tasks_like(word)
         if found:
             return found
         if word.startswith("sandbox") and "sandbox" not in self.groups:
-            return Refused(f"{word!r} needs the Docker SDK", hint="pip install 'opstasks[sandbox]'")
+            return Refused(
+                f"{quoted(word)} needs the Docker SDK", hint="pip install 'opstasks[sandbox]'"
+            )
         return self._near(word, [*before, *rest])
 
     def extra_word(self, misfit: ExtraWord, line: Sequence[str]) -> Refused:
         """A word after a task that takes no more words."""
         word, task = misfit.word, misfit.task
         shape = self.shapes[task]
-        if what := shape.after_dashes:
-            rest = [*misfit.rest, *self.after[1:]]
-            hint = retyped([*_before(misfit, line), "--", word, *rest], task)
-            return Refused(f"{task}: {what.strip('[]')} must follow --", hint=hint)
+        if shape.after_dashes:
+            return self._before_dashes(misfit, line)
         if f"{task}.{word}" in self.tasks:
             return self._joined(task, word)
         before = _before(misfit, line)
@@ -95,10 +98,49 @@ class KnownWords:
         if suggest.mistyped(word, self.tasks) or word.partition(".")[0] in self.groups:
             return self.unknown_task(word)
         if only := shape.variadic.lstrip("-"):
-            too_many = f"{task} takes one {only}: {word!r} is too many"
+            too_many = f"{task} takes one {only}: {quoted(word)} is too many"
             return Refused(too_many, hint=f"inv --help {task}")
         flag = extra_words.flag_taking(task, shape, word, before)
         return self._meant_flag(misfit, flag) or _no_such_word(misfit)
+
+    def _before_dashes(self, misfit: ExtraWord, line: Sequence[str]) -> Refused:
+        """A word that must follow ``--``, or the name of a host.
+
+        A flag of ours behind it may be one of the command to run: only -H with known hosts is not.
+        """
+        task, shape = misfit.task, self.shapes[misfit.task]
+        before, (hosts, rest) = _before(misfit, line), self._split_hosts(misfit.rest)
+        ours = {*shape.flags, *self.core.flags} - self.core.early
+        own = [each for each in rest if each.startswith("--") and each.partition("=")[0] in ours]
+        is_certain = not own and not _has_hosts(rest) and not (hosts and _has_hosts(before))
+        is_given = bool(hosts) or _has_hosts([*before, *rest])
+        rest += self.after[1:]
+        if kind := self._kind_of_hosts(misfit.word):
+            what = f"{quoted(misfit.word)} is {kind}"
+            if is_given:
+                return Refused(f"{what}, and -H is given already", hint=f"inv --help {task}")
+            words = ["-H", misfit.word, *before, "--", *rest]
+            is_certain = is_certain and bool(rest)
+        else:
+            what = f"{task}: {shape.after_dashes.strip('[]')} must follow --"
+            words = [*hosts, *before, "--", misfit.word, *rest]
+        return Refused(what, hint=retyped(words, task) if is_certain else f"inv --help {task}")
+
+    def _split_hosts(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
+        """-H with each of its values that are known hosts, and the other words."""
+        hosts: list[str] = []
+        others: list[str] = []
+        waiting = list(words)
+        while waiting:
+            word = waiting.pop(0)
+            flag = next((each for each in ("--hosts", "-H") if word.startswith(each)), "")
+            value = word[len(flag) :].removeprefix("=") or next(iter(waiting), "")
+            if flag and self._kind_of_hosts(value):
+                hosts += [flag, value]
+                del waiting[: word == flag]
+            else:
+                others.append(word)
+        return hosts, others
 
     def misplaced_task(self, misfit: MisplacedTask, line: Sequence[str]) -> Refused:
         """A task that may be meant as a word of the task before it."""
@@ -106,7 +148,7 @@ class KnownWords:
         given = {each.partition("=")[0] for each in line}
         is_for_task = "--task" in self.shapes[task].flags and "--task" not in given
         flag = misfit.flag or ("--task" if is_for_task else "")
-        what = f"{task}: {word!r} is a task: type it as a command of its own"
+        what = f"{task}: {quoted(word)} is a task: type it as a command of its own"
         if not flag:
             return Refused(f"{what}, since {task} only reads", hint=f"inv --help {task}")
         hint = self._command(*_before(misfit, line), flag, word, *misfit.rest)
@@ -122,14 +164,14 @@ class KnownWords:
             before = before[:-1]
         text = " ".join([first, *line[place:end]])
         hint = retyped([*before, misfit.flag, text, *line[end:]], misfit.task)
-        what = f"{misfit.task}: {misfit.word!r} follows {misfit.flag}: put the text in quotes"
+        what = f"{misfit.task}: {quoted(misfit.word)} follows {misfit.flag}: put the text in quotes"
         if misfit.word in self.shapes:
             what += ", or type the task as a command of its own"
         return Refused(what, hint=hint)
 
     def unknown_flag(self, misfit: UnknownFlag) -> Refused:
         """A flag that neither the task nor the program has."""
-        flag, task = misfit.word, misfit.task
+        flag, task = unsecret(misfit.word), misfit.task
         own = self.shapes[task].flags if task else {}
         core = set(self.core.flags) - (self.core.early if task else set())
         owners = [name for name in self.tasks if flag in self.shapes[name].flags]
@@ -151,11 +193,11 @@ class KnownWords:
     def unknown_group(self, word: str) -> Refused:
         """The value of --list, when it is no group."""
         if word in self.shapes:
-            return Refused(f"{word!r} is a task, not a group", hint=f"inv --help {word}")
+            return Refused(f"{quoted(word)} is a task, not a group", hint=f"inv --help {word}")
         near = difflib.get_close_matches(word, self.groups, 1)
         meant = f". Did you mean {near[0]}?" if near else ""
         hint = f"inv --list {near[0]}" if near else "inv --list"
-        return Refused(f"no group of tasks is called {word!r}{meant}", hint=hint)
+        return Refused(f"no group of tasks is called {quoted(word)}{meant}", hint=hint)
 
     def host(self, word: str, others: Sequence[str]) -> Refused | None:
         """The error for the name of a host or group without -H; None for another word.
@@ -168,9 +210,10 @@ class KnownWords:
         task = next((each for each in others if each in self.shapes), "")
         if _has_hosts(others):
             return Refused(
-                f"{word!r} is {kind}, and -H is given already", hint=f"inv --help {task or 'flags'}"
+                f"{quoted(word)} is {kind}, and -H is given already",
+                hint=f"inv --help {task or 'flags'}",
             )
-        return Refused(f"{word!r} is {kind}", hint=self._on(word, others if task else ()))
+        return Refused(f"{quoted(word)} is {kind}", hint=self._on(word, others if task else ()))
 
     def _kind_of_hosts(self, word: str) -> str:
         """What a word names, if it is hosts; otherwise ""."""
@@ -187,7 +230,7 @@ class KnownWords:
 
     def _near(self, word: str, others: Sequence[str]) -> Refused:
         """A word that is like a group of tasks, or like a host; otherwise only the list is left."""
-        what = f"{word!r} is not a task"
+        what = f"{quoted(word)} is not a task"
         groups = [group for group in self.groups if suggest.is_one_mistake(word, group)]
         if groups:
             return Refused(
@@ -224,7 +267,7 @@ class KnownWords:
         if rest and f"{word}.{rest[0]}" in self.shapes:
             return self._joined(word, rest[0])
         return Refused(
-            f"{word!r} is a group of tasks: {self._parts(word)}", hint=f"inv --help {word}"
+            f"{quoted(word)} is a group of tasks: {self._parts(word)}", hint=f"inv --help {word}"
         )
 
     def _joined(self, group: str, word: str) -> Refused:
@@ -239,7 +282,7 @@ class KnownWords:
 
     def _tasks_like(self, word: str) -> Refused | None:
         found = suggest.tasks_for(word, self.tasks)
-        what = f"{word!r} is not a task"
+        what = f"{quoted(word)} is not a task"
         if found:
             hint = f"inv --help {found[0]}" if len(found) == 1 else "inv --list"
             return Refused(f"{what}. Did you mean {', '.join(found)}?", hint=hint)
@@ -259,12 +302,12 @@ class KnownWords:
         if not flag:
             return None
         takes_value = self.shapes[misfit.task].flags[flag]
-        meant = f"{flag} {shlex.quote(misfit.word)}" if takes_value else flag
+        meant = f"{flag} {shlex.quote(unsecret(misfit.word))}" if takes_value else flag
         return _no_such_word(misfit, f". Did you mean {meant}?")
 
 
 def _no_such_word(misfit: ExtraWord, meant: str = "") -> Refused:
-    what = f"{misfit.task} takes no word such as {misfit.word!r}{meant}"
+    what = f"{misfit.task} takes no word such as {quoted(misfit.word)}{meant}"
     return Refused(what, hint=f"inv --help {misfit.task}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted
 
 SPANS = "90, 90s, 2m or 1h30m"
 # A larger number is a typing mistake, and not every host could count that far.
@@ -37,7 +38,7 @@ class Number:
         value = number(self.kind, text)
         if value is None:
             wanted = "a whole number" if self.kind is int else "a number"
-            raise Refused(f"{flag} must be {wanted}, not {text!r}")
+            raise Refused(f"{flag} must be {wanted}, not {quoted(text)}")
         if value > MOST:
             raise Refused(f"{flag} must be {MOST} or less, not {text}")
         return not_less(flag, value, self.least, text)
@@ -57,7 +58,7 @@ class Span:
         value = number(self.kind, text)
         value = seconds(flag, text) if value is None else value
         if value > durations.LIMIT_S:
-            raise Refused(f"{flag}: {text!r} is more than a year", hint=durations.HINT)
+            raise Refused(f"{flag}: {quoted(text)} is more than a year", hint=durations.HINT)
         return not_less(flag, value, self.least, text)
 
 
@@ -88,7 +89,7 @@ class Moment:
             raise Refused(f"{flag}: {error.message}", hint=error.hint) from None
         if found > now + timedelta(seconds=SKEW_S):
             what = f"is in the future: it is {now:%Y-%m-%d %H:%M} UTC now"
-            raise Refused(f"{flag}: {text!r} {what}")
+            raise Refused(f"{flag}: {quoted(text)} {what}")
         return text
 
 
@@ -103,7 +104,7 @@ class Choice:
         if text not in self.words:
             *others, last = self.words
             known = f"{', '.join(others)} or {last}" if others else last
-            raise Refused(f"{flag} must be {known}, not {text!r}")
+            raise Refused(f"{flag} must be {known}, not {quoted(text)}")
         return text
 
 
@@ -123,7 +124,7 @@ def seconds(flag: str, text: str) -> int:
     from opstasks.core import durations
 
     if not durations.is_span(text):
-        raise Refused(f"{flag} must be a span of time ({SPANS}), not {text!r}")
+        raise Refused(f"{flag} must be a span of time ({SPANS}), not {quoted(text)}")
     try:
         return durations.parse(text)
     except Refused as error:

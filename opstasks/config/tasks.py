@@ -110,8 +110,8 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     secrets = {key for host in ctx.fleet.hosts for key in secret_keys(templates(host.spec))}
     wanted: dict[str, str | Secret | None] = {}
     with _named("config.set"):
-        for text in assignment:
-            name, value = typed.assignment(text, secrets)
+        for before, text in zip(["", *assignment], assignment, strict=False):
+            name, value = typed.assignment(text, secrets, before)
             if name in wanted:
                 raise Refused(f"{name} is given twice")
             if value == typed.ASK:

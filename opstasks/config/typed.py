@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from opstasks.config.keys import is_of_the_system
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted
 from opstasks.onhost.masking import is_secret
 
 # This value means: ask for it, or read it from standard input.
@@ -19,7 +20,7 @@ def plain_key(text: str) -> str:
     """A key that a file may have; raises Refused for anything else."""
     if not _KEY.fullmatch(text) or text.endswith("\n"):
         form = "letters, digits and underscores, and no digit at the beginning"
-        raise Refused(f"{text[:60]!r} is not a valid key: a key is {form}")
+        raise Refused(f"{quoted(text, 60)} is not a valid key: a key is {form}")
     return text
 
 
@@ -46,15 +47,19 @@ def valid_value(key: str, value: str) -> str:
     return value
 
 
-def assignment(text: str, secret_keys: Iterable[str]) -> tuple[str, str]:
+def assignment(text: str, secret_keys: Iterable[str], before: str = "") -> tuple[str, str]:
     """The key and the value of ``KEY=VALUE``; the value may be `ASK`.
 
     Raises Refused for a secret, because others could read it on the command line. `secret_keys`
-    are the keys that a backend declares to be secret, whatever their names.
+    are the keys that a backend declares to be secret, whatever their names. `before` is the word
+    before it on the line.
     """
     name, equals, value = text.partition("=")
+    if not equals and before.endswith("="):
+        # The word is not shown: it is probably the value.
+        raise Refused(f"{before} is followed by a blank: write KEY=VALUE as one word")
     if not equals:
-        raise Refused(f"{text[:60]!r} has no equals sign: write KEY=VALUE")
+        raise Refused(f"{quoted(text, 60)} has no equals sign: write KEY=VALUE")
     valid_key(name)
     if value != ASK and value and is_secret(name, [value], set(secret_keys)):
         raise Refused(

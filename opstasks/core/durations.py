@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted
 
 _SPAN = re.compile(
     # A number without a unit is seconds.
@@ -39,21 +40,21 @@ def parse(text: str) -> int:
     """The seconds of a span; raises Refused for 0, for over a year and for other text."""
     match = _match(text)
     if match is None:
-        raise Refused(f"{text!r} is not a span of time", hint=HINT)
+        raise Refused(f"{quoted(text)} is not a span of time", hint=HINT)
     *parts, bare = match.groups()
     seconds = sum(int(n or 0) * size for n, size in zip(parts, _UNITS_S, strict=True))
     seconds += int(bare or 0)
     if seconds == 0:
-        raise Refused(f"{text!r} is not a span longer than 0", hint=HINT)
+        raise Refused(f"{quoted(text)} is not a span longer than 0", hint=HINT)
     if seconds > LIMIT_S:
-        raise Refused(f"{text!r} is more than a year", hint=HINT)
+        raise Refused(f"{quoted(text)} is more than a year", hint=HINT)
     return seconds
 
 
 def check_sure(seconds: float, text: str, *, yes: bool) -> None:
     """Raise Refused for more than 7 days, unless `yes`."""
     if seconds > SURE_S and not yes:
-        raise Refused(f"{text!r} is more than 7 days ahead", hint="add --yes if you mean it")
+        raise Refused(f"{quoted(text)} is more than 7 days ahead", hint="add --yes if you mean it")
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -68,11 +69,13 @@ def moment(text: str, now: datetime) -> datetime:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - timedelta(days=_DAYS[text])
     if not _DATE.fullmatch(text):
-        raise Refused(f"{typed!r} is not a time", hint="try 90s, 1h30m, 2d or 2026-11-24 10:00")
+        raise Refused(
+            f"{quoted(typed)} is not a time", hint="try 90s, 1h30m, 2d or 2026-11-24 10:00"
+        )
     try:
         found = datetime.fromisoformat(text.upper())
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise Refused(
-            f"{typed!r} is not a date", hint="try 2026-11-24 or 2026-11-24 10:00"
+            f"{quoted(typed)} is not a date", hint="try 2026-11-24 or 2026-11-24 10:00"
         ) from None

@@ -63,6 +63,22 @@ def value_of(word: str) -> str:
     return word[2:] if word.startswith("./-") else word
 
 
+def unsecret(word: str) -> str:
+    """A word that a person typed, without its secrets: an error may be kept in a log."""
+    from opstasks.onhost.masking import masked_words  # only where a word is shown
+
+    (shown,) = masked_words([word])
+    return shown
+
+
+def quoted(word: str, most: int | None = None) -> str:
+    """A word that a person typed, in quotes for a message, without its secrets.
+
+    At most the first `most` characters are shown.
+    """
+    return repr(unsecret(word)[:most])
+
+
 def _escaped(char: str) -> str:
     if char in "\\'":
         return f"\\{char}"

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted
 from opstasks.core.lines import lines_of
 from opstasks.fleet.inventory import HostPattern
 from opstasks.fleet.named_files import home_path
@@ -36,7 +37,7 @@ def _excluded(pattern: HostPattern) -> HostPattern:
     """Leave out what a file names."""
     if pattern.text.startswith("!"):
         raise Refused(
-            f"{pattern.origin}: {pattern.text!r} has a !, and the file has one too",
+            f"{pattern.origin}: {quoted(pattern.text)} has a !, and the file has one too",
             hint="remove one of the two",
         )
     return HostPattern(f"!{pattern.text}", pattern.origin)
@@ -51,7 +52,7 @@ def _names_in(file: str) -> list[HostPattern]:
     for pattern in found:
         if pattern.text.lstrip("!").startswith("@"):
             raise Refused(
-                f"{pattern.origin}: {pattern.text!r} is not a host",
+                f"{pattern.origin}: {quoted(pattern.text)} is not a host",
                 hint="a file of hosts cannot name another file",
             )
     if not found:
@@ -90,4 +91,4 @@ def _text_of(file: str) -> str:
 
 
 def _called(file: str) -> str:
-    return "standard input" if file == "-" else repr(file)
+    return "standard input" if file == "-" else quoted(file)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from opstasks.core.errors import Refused
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, quoted
 from opstasks.fleet import setting_shapes, trusted_files
 from opstasks.fleet.inventory import EVERYONE, NAME, HostSpec
 from opstasks.fleet.key_files import read_file
@@ -59,7 +59,7 @@ def find_inventory(explicit: str | None) -> Path | None:
         if named:
             path = home_path(named)
             if not is_file(path):
-                what = f"{source} names {named!r}, which is not a file"
+                what = f"{source} names {quoted(named)}, which is not a file"
                 raise Refused(what, hint="inv --help flags")
             return path
     here = Path.cwd()

@@ -16,6 +16,7 @@ import msgspec
 
 from opstasks.core import durations
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted
 
 EVERYONE = "all"
 # A value of keep_connection: make a new login, even if the person's own ssh keeps a connection.
@@ -193,7 +194,7 @@ class Inventory:
         found = [spec for name, spec in chosen.items() if name not in dropped]
         if not found:
             text = ",".join(item.text for item in items)[:200]
-            raise Refused(f"-H: {text!r} selects no host", hint=self._known())
+            raise Refused(f"-H: {quoted(text)} selects no host", hint=self._known())
         return sorted(found, key=lambda spec: order.get(spec.name, len(order)))
 
     def nearest(self, text: str, alike: float = 0.6) -> str:
@@ -240,7 +241,7 @@ class Inventory:
     def _ad_hoc(self, text: str, origin: str = "-H") -> HostSpec:
         found = parse_ad_hoc(text)
         if found is None:
-            raise Refused(f"{origin}: {text!r} is not user@host[:port]", hint=self._known())
+            raise Refused(f"{origin}: {quoted(text)} is not user@host[:port]", hint=self._known())
         user, address, port = found
         own = self.defaults
         return msgspec.structs.replace(
@@ -248,7 +249,7 @@ class Inventory:
         )
 
     def _unknown(self, item: HostPattern) -> Refused:
-        what = f"{item.origin}: no host or group is called {item.text!r}"
+        what = f"{item.origin}: no host or group is called {quoted(item.text)}"
         if near := self.nearest(item.text):
             # The host is a guess: no command that would change it.
             return Refused(f"{what}; did you mean {near!r}?", hint=f"inv -H {near} status")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import first_names, plural, span_text
+from opstasks.core.hints import unsecret
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.history.merge import newest
 from opstasks.history.read import BEGUN, HistoryFilter, HistoryRow, HostHistory
@@ -131,10 +132,10 @@ def nothing(asked: HistoryQuestion, hosts: Sequence[str]) -> str:
         return ""
     wanted = asked.wanted
     words = [
-        f" of {wanted.task}" if wanted.task else "",
-        f" by {wanted.who}" if wanted.who else "",
+        f" of {unsecret(wanted.task)}" if wanted.task else "",
+        f" by {unsecret(wanted.who)}" if wanted.who else "",
         f" since {asked.since}" if asked.since else "",
-        f" on {wanted.host}" if wanted.host else "",
+        f" on {unsecret(wanted.host)}" if wanted.host else "",
         " is recorded",
         f" on {first_names(hosts, NAMED)}" if hosts else " in your own record",
     ]

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted
 
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -39,7 +40,7 @@ def parse_ref(text: str) -> ImageRef:
     ref = ImageRef(name, tag) if colon else ImageRef(name)
     if len(name) > 128 or not _NAME.fullmatch(name) or not _TAG.fullmatch(ref.tag):
         raise Refused(
-            f"--image: {text[:60]!r} cannot be the name of an image",
+            f"--image: {quoted(text, 60)} cannot be the name of an image",
             hint="give the last part of its name, with or without a tag: ehrql:v1",
         )
     return ref
@@ -49,7 +50,7 @@ def check_digest(text: str) -> None:
     """Raise Refused for an invalid digest; an empty text is accepted."""
     if text and not _DIGEST.fullmatch(text):
         raise Refused(
-            f"--digest: {text[:80]!r} is not a digest",
+            f"--digest: {quoted(text, 80)} is not a digest",
             hint="give sha256: and 64 digits, as the registry shows it",
         )
 
@@ -57,5 +58,5 @@ def check_digest(text: str) -> None:
 def valid_registry(text: str) -> str:
     """A registry with a path; raises Refused for anything else."""
     if not _REGISTRY.fullmatch(text):
-        raise Refused(f"{text[:60]!r} cannot be a registry", hint="correct DOCKER_REGISTRY")
+        raise Refused(f"{quoted(text, 60)} cannot be a registry", hint="correct DOCKER_REGISTRY")
     return text

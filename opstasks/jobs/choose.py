@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from opstasks.cli.context import Context
 from opstasks.cli.questions import NUMBER_COLUMNS
+from opstasks.cli.retyped import has_secret
 from opstasks.core.clock import Clock
 from opstasks.core.errors import Refused
-from opstasks.core.hints import one_word, program
+from opstasks.core.hints import one_word, program, quoted
 from opstasks.fleet.host import Host
 from opstasks.jobs.find import check_word, find, find_ids, is_id, need_containers
 from opstasks.jobs.model import Job, Match
@@ -59,7 +60,7 @@ def with_contents(word: str, found: list[Match]) -> list[Match]:
         hosts = ",".join(dict.fromkeys(match.host for match in found))
         count = f"first {MATCHES}" if len(found) > MATCHES else f"{len(found)}"
         raise Refused(
-            f"none of the {count} jobs that match {word!r} has a container or volume",
+            f"none of the {count} jobs that match {quoted(word)} has a container or volume",
             hint=f"inv -H {hosts} jobs.ls",
         )
     job = first.job
@@ -70,14 +71,18 @@ def with_contents(word: str, found: list[Match]) -> list[Match]:
     )
 
 
-def retyped(words: Sequence[str], word: str, id: str) -> str:
+def retyped(words: Sequence[str], places: Collection[int], word: str, id: str) -> str:
     """The command line that a person typed, with a job's id in place of the word for it.
 
-    Its other flags stay: without its --no-cleanup, a command would do something else.
+    `places` are those of jobs in the line: the same word may be a host, too. Its other flags stay:
+    without its --no-cleanup, a command would do something else.
     """
     shown = one_word(id)
     with_id = {word: shown, f"--job={word}": f"--job={shown}"} if word else {}
-    found = [with_id.get(each) or shlex.quote(each) for each in words]
+    found = [
+        with_id.get(each, shlex.quote(each)) if place in places else shlex.quote(each)
+        for place, each in enumerate(words)
+    ]
     if not word:
         end = found.index("--") if "--" in found else len(found)
         found.insert(end, shown)
@@ -144,7 +149,7 @@ def find_several(
             need_containers([match])
         if changing and silent and not is_id(word):
             raise Refused(
-                f"{word!r} may mean another job on {', '.join(silent)}",
+                f"{quoted(word)} may mean another job on {', '.join(silent)}",
                 hint=f"give the whole id, {one_word(match.job.id)}, or leave hosts out with -H",
             )
         chosen[match.host, match.job.id] = match
@@ -155,7 +160,8 @@ def _the_one(ctx: Context, word: str, found: list[Match], silent: Sequence[str])
     if not found:
         asked = [host.name for host in ctx.fleet.hosts if host.name not in silent]
         raise Refused(
-            f"no job matches {word!r} on {', '.join(asked)}", hint=ctx.command_text("jobs.ls --all")
+            f"no job matches {quoted(word)} on {', '.join(asked)}",
+            hint=ctx.command_text("jobs.ls --all"),
         )
     if len(found) == 1:
         return found[0]
@@ -163,7 +169,7 @@ def _the_one(ctx: Context, word: str, found: list[Match], silent: Sequence[str])
     if len(found) > CHOICES:
         offered = f"the newest {CHOICES} are shown, newest first"
     count = f"more than {MATCHES}" if len(found) > MATCHES else str(len(found))
-    return _pick(ctx, f"{count} jobs match {word!r}; {offered}.", found[:CHOICES], word)
+    return _pick(ctx, f"{count} jobs match {quoted(word)}; {offered}.", found[:CHOICES], word)
 
 
 def _pick(ctx: Context, question: str, found: Sequence[Match], word: str = "") -> Match:
@@ -171,7 +177,10 @@ def _pick(ctx: Context, question: str, found: Sequence[Match], word: str = "") -
     from opstasks.core.window import size_of
 
     lines = choices(found, ctx.clock, size_of(sys.stderr)[0] - NUMBER_COLUMNS)
-    commands = [retyped(sys.argv[1:], word, match.job.id) for match in found]
+    typed, places = ctx.options.typed, ctx.places_of("--job")
+    # An error may be kept in a log, where the line that was typed is not.
+    matches = [] if has_secret(typed) else found
+    commands = [retyped(typed, places, word, match.job.id) for match in matches]
     return found[ctx.pick(question, lines, commands)]
 
 

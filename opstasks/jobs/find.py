@@ -11,6 +11,7 @@ import msgspec
 
 from opstasks.core.errors import Incomplete, Refused
 from opstasks.core.fields import Count, Line, Moment, Small
+from opstasks.core.hints import quoted
 from opstasks.core.state import HostState
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
@@ -170,7 +171,7 @@ def check_word(text: str) -> str:
         reason = "contains characters that cannot be printed"
     if reason:
         raise Refused(
-            f"the job {text[:60]!r} {reason}",
+            f"the job {quoted(text, 60)} {reason}",
             hint="give an id, or part of an id or of workspace-action; jobs.ls shows them",
         )
     return text

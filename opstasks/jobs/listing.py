@@ -11,6 +11,7 @@ import msgspec
 from opstasks.core import durations
 from opstasks.core.errors import CommandFailed, Refused
 from opstasks.core.fields import Moment
+from opstasks.core.hints import quoted
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.jobs.join import HostContainers
@@ -38,11 +39,11 @@ def select(state: str, workspace: str, since: str, *, everything: bool) -> JobSe
     """The jobs that an operator asks for, by default those that are not over; raises Refused."""
     if state and state not in STATES:
         *most, last = STATES
-        raise Refused(f"--state must be {', '.join(most)} or {last}, not {state!r}")
+        raise Refused(f"--state must be {', '.join(most)} or {last}, not {quoted(state)}")
     states = (state,) if state else () if everything or since else ACTIVE
     if not workspace.isprintable():
         raise Refused(
-            f"--workspace: {workspace!r} cannot be a workspace",
+            f"--workspace: {quoted(workspace)} cannot be a workspace",
             hint="jobs.ls --all, which shows their names",
         )
     since_s, since_at = since_of(since)

@@ -57,10 +57,12 @@ def logs(
 def _check(ctx: Context, wanted: WantedLog, *, follow: bool) -> None:
     """Raise Refused for wrong flags, before any host is asked."""
     from opstasks.core.errors import Refused
+    from opstasks.core.hints import quoted
 
     if wanted.job and not wanted.job.isalnum():
         raise Refused(
-            f"--job: {wanted.job!r} cannot be part of a job id", hint="ids are letters and digits"
+            f"--job: {quoted(wanted.job)} cannot be part of a job id",
+            hint="ids are letters and digits",
         )
     if follow and ctx.options.json:
         raise Refused("--follow never ends, so it cannot write JSON", hint="omit one of them")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.hints import quoted
 from opstasks.deploy import release
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -59,7 +60,7 @@ def check_areas(selection: AreaSelection) -> None:
         for area in areas:
             if area not in AREAS:
                 known = ", ".join(AREAS)
-                raise Refused(f"{flag}: unknown area {area!r}; the areas are {known}")
+                raise Refused(f"{flag}: unknown area {quoted(area)}; the areas are {known}")
     if not any(selection.has(area) for area in AREAS):
         raise Refused("--only and --skip leave no area", hint="leave out one of them")
 

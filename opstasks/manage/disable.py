@@ -10,7 +10,7 @@ import msgspec
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.core.formats import plural
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, quoted
 from opstasks.core.lines import lines_of
 from opstasks.core.result import Result
 from opstasks.fleet.change import change
@@ -73,7 +73,7 @@ def only_planned(before: Account) -> DisableResult:
 def check_name(host: Host, name: str) -> None:
     """Refuse names that are not a person's, and people who are still listed; no connection."""
     if not people.NAME.fullmatch(name) or name in ("root", host.spec.service_user):
-        raise Refused(f"{name!r} is not a person's account", host=host.name, hint=HELP)
+        raise Refused(f"{quoted(name)} is not a person's account", host=host.name, hint=HELP)
     role = describe(host.spec).listed().get(name)
     if role:
         raise Refused(

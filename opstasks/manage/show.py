@@ -97,10 +97,10 @@ def diff(step: ManageStep) -> list[str]:
 def masked(path: str, text: str, ours: str) -> list[str]:
     """The lines of a host's file; possible secrets in lines that are not described are masked."""
     lines, known = _lines(text), set(_lines(ours))
-    if path.endswith("/authorized_keys"):
+    if path.endswith("/authorized_keys") or not lines:
         return lines
     # All lines together: a secret may have several.
-    shown = masking.masked_lines(lines, tokens=True)
+    shown = masking.masked_file(path, "\n".join(lines), tokens=True).split("\n")
     if path.endswith(".env"):
         keys = masking.all_assigned(known)
         shown = [_hide_env(*pair, keys) for pair in zip(lines, shown, strict=True)]

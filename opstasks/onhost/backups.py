@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from opstasks.onhost.masking import masked
+from opstasks.onhost.masking import masked_file
 from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.safe_files import (
     Unsafe,
@@ -31,16 +31,17 @@ def keep(
     name: str,
     data: bytes,
     give: Callable[[int], None],
-    without_secrets: Callable[[str], str] = masked,
+    without_secrets: Callable[[str], str] | None = None,
 ) -> None:
     """Keep a content as a copy of `name`, in an open folder; each content only once.
 
     Older copies lose their secrets, too: a replaced secret must be gone. `give` sets the rights of
-    a copy, which is an open file.
+    a copy, which is an open file. `without_secrets` masks a text, if more is known than the name.
     """
+    mask = without_secrets or (lambda text: masked_file(name, text))
 
     def cleaned(content: bytes) -> bytes:
-        text = without_secrets(content.decode("utf-8", "surrogateescape"))
+        text = mask(content.decode("utf-8", "surrogateescape"))
         return text.encode("utf-8", "surrogateescape")
 
     data, known, kept = cleaned(data), False, copies(folder, name)

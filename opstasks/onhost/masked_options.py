@@ -9,7 +9,7 @@ from opstasks.onhost.secret_names import MASK, is_telling
 _WORD = re.compile(r"\S+")
 _OPTION = re.compile(r"--?\w[\w.:-]*")
 # How many times a line may be read for the ends of arguments: the time stays linear in a text of
-# nothing but signs that open something.
+# nothing but signs that open something. From a secret on, the rest is hidden then.
 _READS = 8
 # What may stand before and after an option in other text.
 _OPENS, _CLOSES = "\"'`([{,", "\"'`)]},"
@@ -24,7 +24,7 @@ _IDS = re.compile(r"[0-9]{1,10}:[0-9]{1,10}")
 # Programs whose option takes a password, also in the same word; whatever the password is.
 _CLIENT = re.compile(
     r"(?:^|[/\"'`(\[{,;|&=])(mysql|mariadb|sshpass|login|sqlcmd|bcp|tsql|redis-cli|ldap|curl)"
-    r"[a-z_-]{0,20}[\"'`,)\]}]*$"
+    r"[a-z_-]*[\"'`,)\]}]*$"
 )
 _OPTION_OF = {
     **dict.fromkeys(("mysql", "mariadb", "sshpass", "login"), "-p"),
@@ -52,6 +52,10 @@ def without_options(line: str, hidden: Hidden) -> str:
             budget -= read_to - start
         # A word that goes on in the next line has something after its end.
         secret = secret_place(before, line[start:end] + ("x" if signs else ""), client)
+        if secret >= 0 and budget <= 0:
+            pieces += [line[place : start + secret], MASK]
+            before, place = _hide_rest(line, start, hidden), len(line)
+            break
         if secret >= 0:
             if line.startswith("<<", start):
                 hidden.here, end = here_word(line, start - 1), len(line)
@@ -83,6 +87,18 @@ def _argument_end(
         return len(line), len(line)
     vars(signs).update(vars(OpenSigns()))
     return end, len(line)
+
+
+def _hide_rest(line: str, start: int, hidden: Hidden) -> str:
+    """Set what may go on after a line whose rest is hidden; the last word of the line."""
+    signs, place = OpenSigns(), start
+    while 0 <= place < len(line):
+        end = word_end(line, place, signs)
+        place = end + 1 if end >= 0 else end
+    if signs and not hidden.signs:
+        hidden.signs, hidden.word = signs, True
+    hidden.here = hidden.here or here_word(line, start - 1)
+    return ("", *line.rstrip("\\ \t").split())[-1]
 
 
 def client_of(word: str) -> str:

@@ -24,7 +24,9 @@ _SAYING = ("password", "passwd", "passphrase")
 _IDENTIFIED = re.compile(r"(?i)\bidentified[ \t]+by[ \t]+(?=[\"'])")
 _QUOTES = ("'", '"', "`")
 _TAG_BEGINS = re.compile(r"<(?:[\w.-]{1,30}:)?$")
-_TAG = re.compile(r"[^<>]{0,200}>")
+# A longer one: so many characters are looked at.
+_LONG_PREFIX = re.compile(r"[\w.-]{31}:")
+_TAG = re.compile(r"[^<>]*>")
 _HEREDOC = re.compile(r"(?:^|[ \t(=])<<-?([\"']?)([A-Za-z_]\w*)\1(?=[ \t|>&;)]|$)")
 _NOTHING = re.compile(r"\s*$")
 _KEY_BEGINS = re.compile(r"-{4,5} ?BEGIN ")
@@ -62,6 +64,12 @@ class Hidden:
         """Only what is known of a command line that goes on."""
         found = Hidden()
         found.before, found.client = self.before, self.client
+        return found
+
+    def of_block(self) -> "Hidden":
+        """Only a private key and a here-document, whose ends are certain."""
+        found = Hidden()
+        found.key, found.lines, found.here = self.key, self.lines, self.here
         return found
 
     def hides(self, line: str) -> bool:
@@ -211,6 +219,8 @@ def _value(line: str, name: "re.Match[str]", *, is_xml: bool) -> tuple[int, "_En
         tag = _TAG.match(line, end)
         if tag and not tag[0].endswith("/>") and (is_xml or line.find("</", tag.end()) >= 0):
             return tag.end(), _element_end
+    elif is_xml and _LONG_PREFIX.fullmatch(line, max(0, name.start() - 32), name.start()):
+        return end, _element_end
     return end, None
 
 

@@ -42,17 +42,32 @@ def masked(text: str, *, tokens: bool = False) -> str:
     return "\n".join(masked_lines(text.split("\n"), tokens=tokens))
 
 
-def masked_env(text: str) -> str:
-    """As `masked`, for an env file: what opens in a comment ends with the comment."""
+def masked_env(text: str, *, tokens: bool = False) -> str:
+    """As `masked`, for an env file: what opens in a comment ends with the next assignment.
+
+    Most of what seems to open there is an apostrophe of a sentence. A line that assigns nothing may
+    belong to a secret of the comment, and so may each line of a private key.
+    """
     hidden, shown, is_alone = Hidden(), [], False
     for line in text.split("\n"):
         is_comment = line.lstrip().startswith(("#", ";"))
         if is_comment and not is_alone:
             is_alone = not hidden.is_open()
-        if not is_comment and is_alone:
-            hidden, is_alone = Hidden(), False
-        shown.append(_masked_line(line, hidden, tokens=False))
+        if is_alone and not is_comment and _sets_a_value(line):
+            hidden, is_alone = hidden.of_block(), False
+        shown.append(_masked_line(line, hidden, tokens=tokens))
     return "\n".join(shown)
+
+
+def masked_file(name: str, text: str, *, tokens: bool = False) -> str:
+    """As `masked`, for a file with a name or path, which tells an env file."""
+    function = masked_env if name.endswith(".env") else masked
+    return function(text, tokens=tokens)
+
+
+def _sets_a_value(line: str) -> bool:
+    """Whether a line assigns something; one that only ends with ``=`` may be base64."""
+    return bool(assigned(line) and line.partition("=")[2].strip(" \t\r=\"'"))
 
 
 def masked_words(words: Sequence[str]) -> list[str]:

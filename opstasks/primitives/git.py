@@ -6,6 +6,7 @@ import re
 
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import Refused
+from opstasks.core.hints import quoted
 from opstasks.onhost.git_words import name_of
 
 # No file system allows longer names.
@@ -17,9 +18,9 @@ _MOVING = re.compile(r"([A-Z]+_)*HEAD", re.IGNORECASE)
 def valid_ref(ref: str) -> str:
     """A branch, tag or commit name that is safe on a command line; raises Refused."""
     if not _REF.fullmatch(ref) or ".." in ref or "//" in ref or ref.endswith((".lock", "/", ".")):
-        raise Refused(f"{ref!r} cannot be a branch, a tag or a commit")
+        raise Refused(f"{quoted(ref)} cannot be a branch, a tag or a commit")
     if _MOVING.fullmatch(ref):
-        text = f"{ref!r} is where git happens to be, not a branch, a tag or a commit"
+        text = f"{quoted(ref)} is where git happens to be, not a branch, a tag or a commit"
         raise Refused(text, hint="name one, for example --ref main")
     return ref
 

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from opstasks.core.command import Secret
 from opstasks.core.errors import CommandFailed, InvalidResponse, Refused, TimedOut, Unreachable
+from opstasks.core.hints import quoted
 from opstasks.fleet.transport import Socket
 
 PORT = 1433
@@ -73,7 +74,7 @@ def valid_name(text: str, what: str) -> str:
     """A name that is a plain identifier; raises Refused for anything else."""
     if not _NAME.fullmatch(text):
         raise Refused(
-            f"{text[:60]!r} is not valid as {what}",
+            f"{quoted(text, 60)} is not valid as {what}",
             hint="names are letters, digits and underscores, and do not begin with a digit",
         )
     return text

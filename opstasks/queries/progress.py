@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from opstasks.config.values import read_values
 from opstasks.core.command import Secret
 from opstasks.core.errors import InvalidResponse, OpsError, Refused
+from opstasks.core.hints import quoted
 from opstasks.fleet.host import Host
 from opstasks.queries import mssql
 
@@ -39,7 +40,7 @@ def check_names(temp_table: str, table: str, database: str) -> None:
         raise Refused(f"{flag}: {refused.message}", hint=refused.hint) from None
     if not _DATABASE.fullmatch(database):
         raise Refused(
-            f"--database: {database[:60]!r} is not a valid name",
+            f"--database: {quoted(database, 60)} is not a valid name",
             hint="--database default, or --database include_t1oo",
         )
 

@@ -2,8 +2,11 @@
 
 import json
 import shlex
+from itertools import cycle, product
 
 import pytest
+
+from opstasks.core.errors import Refused
 
 
 @pytest.fixture
@@ -86,3 +89,79 @@ def test_a_command_to_type_repeats_no_secret(run_here, fleet, words, help_of):
     assert done.code == 2
     assert "hunter22" not in done.err + done.out
     assert f"next:  inv --help {help_of}\n" in done.err
+
+
+TYPED = (
+    "{task} {secret}",
+    "{secret} {task}",
+    "-H {secret} {task}",
+    "-H {secret}",
+    "-H dead-1 {secret} {task}",
+    "-H dead-1 {task} x y {secret}",
+    "-H dead-1 {task} --{secret}",
+    "-H dead-1 {task} --reason a {secret}",
+    "-H dead-1 {task} --yes={secret}",
+    "--help {secret}",
+    "--json {task} --list {secret}",
+    "--json -H {secret} {task} x",
+)
+TASKS = (
+    *("status", "deploy", "jobs.ls", "jobs.kill", "jobs.logs", "run", "config.show"),
+    *("images.update", "users.disable", "completion", "pause", "no-such"),
+)
+VALUES = (
+    *("deploy --ref={}", "deploy.pending --lib-ref {}", "images.update --image={}"),
+    *("images.update x --digest {}", "history --who {}", "history --since {}", "history --host={}"),
+    *("jobs.ls --state {}", "jobs.ls --limit {}", "jobs.ls --since={}", "logs --job {}"),
+    *("manage --only {}", "db.progress --table {}", "db.progress --table t --database {}"),
+    *("pause --for {}", "status --every={}", "config.show --key={}", "config.unset {}"),
+    *("config.set DATABASE_URL= {}", "completion --shell={}", "users.disable x --name {}"),
+    *("status -i {}", "status -S {}", "-f {} status", "--inventory {} status", "--list-format={}"),
+    *("status --fields ,{}", "status --connect-timeout {}", "-H @{} status", "-H !x,{} status"),
+)
+SECRETS = (
+    "https://u:hunter22@h/x",
+    "DATABASE_URL=postgres://u:hunter22@h/d",
+    "GITHUB_TOKEN=hunter22",
+    "--token=hunter22",
+    "u:hunter22@h",
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        # Each secret comes in each place, but not with each task.
+        *zip(
+            [place.replace("{task}", task) for task in TASKS for place in TYPED],
+            cycle(SECRETS),
+            strict=False,
+        ),
+        *product([f"-H dead-1 {value.replace('{}', '{secret}')}" for value in VALUES], SECRETS),
+    ],
+)
+def test_no_message_repeats_a_secret_of_the_line(run_here, line, secret):
+    done = run_here(*line.format(secret=secret).split())
+    assert "hunter22" not in done.err + done.out
+
+
+def test_a_secret_behind_a_blank_is_no_word_of_a_message(run_here):
+    done = run_here("-H", "dead-1", "config.set", "DB_PASSWORD=", "hunter22")
+    assert done.err == (
+        "error  config.set: DB_PASSWORD= is followed by a blank: write KEY=VALUE as one word\n"
+        "next:  inv --help config.set\n"
+    )
+
+
+def test_a_task_knows_where_the_words_for_jobs_are_in_the_line(run_here, monkeypatch):
+    """The command to type has an id in place of these words only."""
+    found = []
+
+    def find_one(ctx, word):
+        found.append((word, ctx.places_of("--job")))
+        raise Refused("seen")
+
+    monkeypatch.setattr("opstasks.jobs.choose.find_one", find_one)
+    for line in ("-Hdead-1 jobs.logs 5 -n 5", "jobs.logs -n5 --job=5 --hosts dead-1"):
+        assert run_here(*line.split()).code == 2
+    assert found == [("5", [2]), ("5", [2])]

@@ -240,7 +240,11 @@ def test_a_word_that_is_no_task_leads_to_its_group_task_or_host(line, message, h
         ("tppp logs --since 5m", "inv -H tpp logs --since 5m"),
         ("tppp status deploy", "inv -H tpp status"),
         ("tpp run -- ls -l", "inv -H tpp run -- ls -l"),
-        ("run tpp -- ls -l", "inv run -- tpp ls -l"),
+        ("run tpp -- ls -l", "inv -H tpp run -- ls -l"),
+        ("run tpp ls -l", "inv -H tpp run -- ls -l"),
+        ("run tpp -- curl -H x", "inv -H tpp run -- curl -H x"),
+        ("run tpp", "inv --help run"),
+        ("jobs.strace abc tpp", "inv --help jobs.strace"),
         ("tppp run -- ls -l", "inv -H tpp status"),
     ],
 )
@@ -263,6 +267,45 @@ def test_hosts_that_were_chosen_with_the_flag_are_never_dropped(line, help_of):
     assert error.message == "'tpp' is a host, and -H is given already"
     assert error.hint == f"inv --help {help_of}"
     assert explained(line.replace("tpp", "tppp")).hint.startswith("inv --help")
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("run ls -l", "inv run -- ls -l"),
+        ("run reboot -H tpp", "inv -H tpp run -- reboot"),
+        ("run reboot -Htpp now", "inv -H tpp run -- reboot now"),
+        ("run reboot --hosts=tpp,emis -- now", "inv --hosts tpp,emis run -- reboot now"),
+        ("run ls -H prod --hosts tpp", "inv -H prod --hosts tpp run -- ls"),
+        ("jobs.strace abc f -H tpp", "inv -H tpp jobs.strace abc -- f"),
+        ("--yes run reboot -H ops@tpp", "inv -H ops@tpp --yes run -- reboot"),
+        ("-H emis run tail -f x", "inv -H emis run -- tail -f x"),
+        # Which program they are for is not clear.
+        ("run reboot -H tpp --user root", "inv --help run"),
+        ("run reboot --yes", "inv --help run"),
+        ("run ls --json -H tpp", "inv --help run"),
+        ("run curl -H 'Accept: x' http://y", "inv --help run"),
+        ("run reboot -H nosuch", "inv --help run"),
+        ("-H emis run reboot -H tpp", "inv --help run"),
+        ("run tpp ls -H emis", "inv --help run"),
+        ("-H emis run tpp -- ls", "inv --help run"),
+    ],
+)
+def test_no_hint_makes_a_command_run_on_other_hosts_than_were_typed(line, hint):
+    """Behind ``--``, -H is a flag of the command, which then runs on this machine."""
+    assert explained(line).hint == hint
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CATALOGUE.shapes if CATALOGUE.shapes[name].after_dashes]
+)
+@pytest.mark.parametrize("flag", ["-H tpp", "-Htpp", "--hosts tpp", "--hosts=tpp", "-H x,tpp"])
+@pytest.mark.parametrize("rest", ["{}", "a {} b", "{} --user root", "{} -- c", "a --yes {} -x"])
+def test_hosts_never_move_behind_the_dashes(name, flag, rest):
+    first = ["job"] if CATALOGUE.shapes[name].variadic else []
+    hint = explained(" ".join([name, *first, "ls", rest.format(flag)])).hint
+    assert not any(word.startswith(("-H", "--hosts")) for word in hint.partition(" -- ")[2].split())
+    assert hint.startswith(("inv -H tpp ", "inv --hosts tpp ", "inv --help "))
 
 
 WRONG = [word for word in (*READING, *CHANGING, *NOTHING, *GROUPS, *OF_NO_GROUP) if word.strip()]

@@ -34,11 +34,15 @@ def host(fake_host):
 
 @pytest.fixture
 def run_task(host, capsys, monkeypatch, tmp_path):
-    """Run a task for the host; returns exit code, standard output and error."""
+    """Run a task for the host; returns exit code, standard output and error.
+
+    `typed` is the line, with a job at each of `places`.
+    """
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
-    def start(task, *, options=None, **args):
-        app = App(RunOptions(hosts=("tpp",), **(options or {})))
+    def start(task, *, options=None, typed=(), places=(), **args):
+        options = RunOptions(hosts=("tpp",), typed=typed, **(options or {}))
+        app = App(options, lambda flag: list(places))
         app._fleet = Fleet([host], observer=app.console.observe)
         code = 0
         try:

@@ -5,6 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from opstasks.cli.argv import places_of
+from opstasks.cli.catalogue import Catalogue, core_shape
+from opstasks.cli.program import CommandLine
 from opstasks.core.clock import Clock
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet.fleet import Fleet
@@ -21,10 +24,13 @@ from opstasks.jobs.choose import (
 from opstasks.jobs.find import FIND, FindAnswer, FindRequest, FoundJob
 from opstasks.jobs.model import Job, Match
 from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
+from opstasks.namespace import namespace
 
 VOLUME = ("volume", "v")
 CLOCK = Clock(1_795_550_000.0)
 ID = "abcdefghij234567"
+SHAPES = Catalogue(namespace).shapes
+CORE = core_shape(CommandLine(name="inv").core_args())
 
 
 @dataclass
@@ -37,6 +43,11 @@ class Context:
 
     clock = Clock(1_795_550_000.0)
     hosts_text = "-H one,two"
+
+    options = SimpleNamespace(typed=("jobs.show", "ab"))
+
+    def places_of(self, flag):
+        return [1] if flag == "--job" else []
 
     def command_text(self, words):
         return f"inv {self.hosts_text} {words}"
@@ -279,15 +290,47 @@ def test_a_line_of_the_choice_fits_the_window_and_has_the_whole_id(width):
 def test_the_command_to_type_keeps_all_flags_of_the_one_that_was_typed():
     words = ["-H", "all", "jobs.kill", "longer", "--no-cleanup", "other job"]
     typed = f"inv -H all jobs.kill {ID} --no-cleanup 'other job'"
-    assert retyped(words, "longer", ID) == typed
-    assert retyped(["jobs.show", "--job=longer"], "longer", ID) == f"inv jobs.show --job={ID}"
+    assert retyped(words, [3, 5], "longer", ID) == typed
+    assert retyped(["jobs.show", "--job=longer"], [1], "longer", ID) == f"inv jobs.show --job={ID}"
+
+
+@pytest.mark.parametrize(
+    ("line", "typed"),
+    [
+        ("-H emis jobs.kill emis", f"-H emis jobs.kill {ID}"),
+        ("-Hemis jobs.kill emis emis2", f"-Hemis jobs.kill {ID} emis2"),
+        ("kill-job emis -H emis", f"kill-job {ID} -H emis"),
+        ("jobs.kill --job emis --hosts=emis", f"jobs.kill --job {ID} --hosts=emis"),
+        ("-H emis jobs.kill --job=emis", f"-H emis jobs.kill --job={ID}"),
+        ("--parallel 5 jobs.logs 5 -n 5", f"--parallel 5 jobs.logs {ID} -n 5"),
+        ("jobs.logs -n5 5", f"jobs.logs -n5 {ID}"),
+        ("jobs.logs --lines 5 5", f"jobs.logs --lines 5 {ID}"),
+        ("jobs.mount ls -- ls", f"jobs.mount {ID} -- ls"),
+    ],
+)
+def test_only_the_word_for_the_job_becomes_an_id(line, typed):
+    """The same word may be a host, or a number of lines."""
+    words = line.split()
+    word = next(word for word in ("emis", "5", "ls") if word in line)
+    places = places_of("--job", words, CORE, SHAPES)
+    assert retyped(words, places, word, ID) == f"inv {typed}"
+
+
+def test_a_line_with_a_secret_is_in_no_command_of_the_list(fake_host):
+    host = fake_host()
+    finds(host, "ab", ID, "abX")
+    finds(host, ID, ID)
+    ctx = context([host])
+    ctx.options = SimpleNamespace(typed=("jobs.strace", "ab", "--", "--password", "hunter22"))
+    find_one(ctx, "ab")
+    assert ctx.commands == []
 
 
 def test_a_command_without_a_job_gets_one_before_the_words_for_the_program():
-    assert retyped(["jobs.follow"], "", ID) == f"inv jobs.follow {ID}"
-    assert retyped(["jobs.mount", "--", "ls"], "", ID) == f"inv jobs.mount {ID} -- ls"
+    assert retyped(["jobs.follow"], [], "", ID) == f"inv jobs.follow {ID}"
+    assert retyped(["jobs.mount", "--", "ls"], [], "", ID) == f"inv jobs.mount {ID} -- ls"
 
 
 def test_an_id_of_a_host_is_no_flag_and_no_shell_text_in_a_command():
-    assert retyped(["jobs.kill", "x"], "x", "--yes") == "inv jobs.kill ./--yes"
-    assert retyped(["jobs.kill", "x"], "x", "a;b") == "inv jobs.kill 'a;b'"
+    assert retyped(["jobs.kill", "x"], [1], "x", "--yes") == "inv jobs.kill ./--yes"
+    assert retyped(["jobs.kill", "x"], [1], "x", "a;b") == "inv jobs.kill 'a;b'"

@@ -99,14 +99,12 @@ def test_show_with_q_prints_the_whole_id(run_task, host):
     assert out == f"{OVER.id}\n"
 
 
-def test_several_matches_in_a_pipe_are_answered_with_the_commands_to_type(
-    run_task, host, monkeypatch
-):
-    monkeypatch.setattr("sys.argv", ["inv", "-H", "all", "jobs.show", "study", "--json"])
+def test_several_matches_in_a_pipe_are_answered_with_the_commands_to_type(run_task, host):
+    typed = ("-H", "all", "jobs.show", "study", "--json")
     older = replace(recorded.EXTRACT, id="aaaabbbbccccdddd", created_at=1)
     found = tuple(FoundJob(job, {}) for job in (older, recorded.EXTRACT))
     host.expect(FIND, ANY, FindAnswer(recorded.NOW, {"study": found}))
-    code, _, err = run_task(tasks.show, job="study")
+    code, _, err = run_task(tasks.show, job="study", typed=typed, places=[3])
     assert code == 2
     assert err.splitlines() == [
         "error  2 jobs match 'study'; newest first.",

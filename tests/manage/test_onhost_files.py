@@ -305,6 +305,15 @@ def test_a_backup_keeps_no_secret_and_older_ones_lose_theirs(tmp_path):
     assert mode_of(old) == mode_of(path)
 
 
+@pytest.mark.parametrize("backup", [True, False])
+def test_a_comment_with_an_apostrophe_empties_no_copy_of_an_env_file(tmp_path, backup):
+    path, text = tmp_path / "f.env", "# don't set HASH='x for now\nA=1\nB=2\n"
+    path.write_text(text)
+    file_actions.file(file_action(path, backup=backup))
+    copies = [copy.read_text() for copy in tmp_path.glob("f.env.bak-*")] or kept(path)
+    assert copies == [text.replace("'x for now", "***")]
+
+
 def test_a_backup_of_rules_for_sudo_is_whole(tmp_path):
     path, text = tmp_path / "f", "%ops ALL=(root) NOPASSWD: /usr/bin/systemctl start x\n"
     path.write_text(text)

@@ -387,6 +387,12 @@ def test_env_files_mask_every_value_that_is_not_described(noise, lead):
     assert SECRET not in "\n".join(show.masked(ENV, text, "BACKEND=test\n"))
 
 
+def test_a_comment_with_an_apostrophe_hides_no_line_of_an_env_file():
+    before = "# don't set HASH='x for now\nMAX_WORKERS=9\n"
+    assert show.masked(ENV, before, "MAX_WORKERS=3\n")[1] == "MAX_WORKERS=9"
+    assert show.masked(ENV, "", "MAX_WORKERS=3\n") == []
+
+
 def test_credentials_in_an_address_are_masked():
     (line,) = show.masked("/etc/x", f"see https://me:{SECRET}@host/path", "")
     assert line == "see https://***@host/path"

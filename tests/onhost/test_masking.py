@@ -191,5 +191,67 @@ def test_a_placeholder_is_of_the_same_kind_and_tells_nothing(value, instead):
         ),
     ],
 )
-def test_what_opens_in_a_comment_of_an_env_file_ends_with_it(text, shown):
+def test_what_opens_in_a_comment_of_an_env_file_ends_with_the_next_assignment(text, shown):
     assert masked_env(text) == shown
+
+
+KEY = f"-----BEGIN RSA PRIVATE KEY-----\nMIIE{S}==\n{S}=\n-----END RSA PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize("lead", ["#", "# ", "; ", "# old: ", "# don't: "])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        KEY,
+        f'SSH_KEY="{KEY}"',
+        f"SSH_KEY='{KEY}'",
+        f"TOKEN='abc\n{S}'",
+        f'TOKEN="abc\n\n{S}=="',
+        f"TOKEN=abc\\\n{S}",
+        f"TOKEN=abc\\\nx\\\n{S}",
+        f"TOKEN=$(cat <<E\nA={S}\nE\n)",
+        f"password: |\n  {S}\n  {S}",
+    ],
+)
+def test_a_secret_in_a_comment_of_an_env_file_is_masked_to_its_end(lead, secret):
+    shown = masked_env(f"A=1\n{lead}{secret}\nB=2\n# seen\nC=3\n")
+    assert S not in shown
+    assert shown.startswith("A=1\n")
+    assert shown.endswith("B=2\n# seen\nC=3\n")
+
+
+@given(
+    st.text("ab'\"`(){}[]\\<$ #=:", max_size=20), st.sampled_from(["A=4", "export A=4", "A='4 5'"])
+)
+def test_no_sentence_in_a_comment_of_an_env_file_hides_what_follows(sentence, line):
+    assert masked_env(f"# it's {sentence}\n{line}\n").split("\n")[1] == line
+
+
+# So many that the limit of `masked_options` is reached.
+SPENT = "--a $( " * 12 + "filler word " * 100
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SPENT + f"--password 'a b {S}' --x",
+        SPENT + f'--password="a b {S}" --x',
+        SPENT + f"mysql -p'a b {S}'",
+        SPENT + f"curl -u 'me:a {S}' --x {S}",
+        SPENT + f"['run', '--password', 'a {S}', '--x']",
+        SPENT + f"--password 'a\n{S}\n{S}' --x",
+        SPENT + f"--token a --password 'b\n{S}' --x",
+        SPENT + f"--token a --password b --token \\\n  {S}",
+        SPENT + f"--password <<E\n{S}\nE\n",
+        f'<password a="{LONG}">{S}</password>',
+        f'<password a="{LONG}">\n{S}\n</password>',
+        f"<x><{LONG}:password>{S}</{LONG}:password></x>",
+        f"<{LONG}:password>\n{S}\n</{LONG}:password>",
+        f"mysql{LONG} -p{S}",
+        f"'password': '{LONG * 4}''{S}'",
+        f"['password', {LONG * 4}, 'password': '\\''{S}'",
+    ],
+)
+def test_a_secret_is_masked_also_behind_each_limit_of_the_work(text):
+    assert S not in masked(f"{text}\n")
