@@ -21,6 +21,7 @@ import invoke
 from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
 from invoke.completion.complete import print_completion_script
 from invoke.exceptions import Exit, UnknownFileType
+from invoke.util import yaml
 
 from opstasks.cli import ignored, interrupts, lists
 from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic
@@ -148,6 +149,9 @@ class CommandLine(invoke.Program):
             self._fail(Interrupted("interrupted; nothing was changed"))
         except (UnknownFileType, OSError) as error:
             self._fail(Refused(f"cannot read the settings: {error}", hint="check --config (-f)"))
+        except (ValueError, yaml.YAMLError):  # their texts may show a part of the password
+            what = "the settings, or the sudo password that was typed, are not valid text"
+            self._fail(Refused(what, hint="check --config (-f)"))
 
     def execute(self) -> None:
         """Run the tasks; every error becomes one message and the right exit code."""
