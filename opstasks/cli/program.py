@@ -107,7 +107,8 @@ class CommandLine(invoke.Program):
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
         with self._usage_explained():
             self._give_back_flags()
-        if self.args.list.value or self.args.complete.value or not self._typed():
+        is_list = self.args.list.value and not isinstance(self.args.help.value, str)
+        if is_list or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
             return

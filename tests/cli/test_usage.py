@@ -4,11 +4,13 @@ import shlex
 from dataclasses import replace
 
 import pytest
+from invoke import Parser
 
 from opstasks.cli.argv import MisfitWord, arrange
 from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.program import CommandLine
 from opstasks.cli.usage import KnownWords
+from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
 from tests.cli.test_suggest import CHANGING, GROUPS, NOTHING, OF_NO_GROUP, READING
@@ -121,6 +123,32 @@ def test_no_flag_leads_to_its_opposite_or_to_another_question(name):
             assert offered not in ("--help", "--list", "--list-format", "--identity", "--inventory")
             assert not offered.startswith("--no-") or typed.startswith("--no")
             assert not offered or offered.startswith("--no-") or not typed.startswith("--no-")
+
+
+# -- values that look like flags -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", *CATALOGUE.changes])
+def test_a_flag_in_the_place_of_a_value_is_refused_by_name_or_is_the_value(name):
+    """Invoke would take it for the flag, and say so in its own words or run the task without -H."""
+    shape = CATALOGUE.shapes[name] if name else CORE
+    task = name or "status"
+    parser = Parser(
+        initial=CommandLine(name="inv").initial_context, contexts=[CATALOGUE.context(task)]
+    )
+    for flag in (flag for flag, takes_value in shape.flags.items() if takes_value):
+        needed = ["abc" for each in CATALOGUE.shapes[task].needs if f"--{each}" != flag]
+        for value in ("--", *shape.flags, *(CORE.flags if name else ())):
+            words = [*(() if name else [f"{flag}={value}"]), task, *needed]
+            words += [f"{flag}={value}"] if name else []
+            try:
+                arranged = arrange(words, CORE, CATALOGUE.shapes)
+            except Refused as error:
+                assert flag in error.message
+                continue
+            (core, *tasks) = parser.parse_argv(arranged)
+            found = next(each for each in (*tasks, core) if flag in each.flags)
+            assert value in found.flags[flag].value
 
 
 # -- words after a task ----------------------------------------------------------------------------
