@@ -187,6 +187,9 @@ class _Line:
             return [flag]
         if not equals and (not self._waiting or self._is_flag_for(shape, self._waiting[0])):
             raise self._refused(f"{flag} needs a value")
+        if equals and (value == "--" or value in shape.flags):
+            # Invoke would read it as a flag, and perhaps run the task without the value.
+            raise self._refused(f"{flag} needs a value, not {value}")
         value = value if equals else self._waiting.pop(0)
         self._note(shape.once.get(flag, flag))
         if not value.strip():
@@ -208,8 +211,9 @@ class _Line:
         return word in self._task.flags or self._is_core(word)
 
     def _is_flag_for(self, shape: TaskShape, word: str) -> bool:
-        """Whether Invoke would take a word for a flag, in the place of another flag's value."""
-        return word in shape.flags or self._is_flag(word)
+        """Whether a word in the place of another flag's value is a flag, perhaps with a value."""
+        name = word.partition("=")[0]
+        return name in shape.flags or self._is_flag(name) or self._is_glued(word)
 
     def _take_once(self, shape: TaskShape, flag: str) -> None:
         """Refuse a second value; Invoke would take it for a task."""

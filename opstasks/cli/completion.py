@@ -17,7 +17,10 @@ from opstasks.cli.completion_words import (
     short_core_flags,
 )
 from opstasks.cli.known_values import FAILED, KnownValues
+from opstasks.cli.options import EARLY_FLAGS
 
+# They have an effect only as the first words.
+_EARLY = tuple(f"--{name}" for name in EARLY_FLAGS)
 # More than a screen holds; a longer prefix finds the others.
 MOST_OFFERED = 500
 
@@ -157,7 +160,7 @@ class _Tab:
     # -- flags and tasks ---------------------------------------------------------------------
 
     def _flags(self) -> list[Candidate]:
-        """The flags that are not used yet, the task's own first."""
+        """The flags that may still be added, the task's own first."""
         task, core = self._place.task, self._program.core
         own = self._unused(task, task.shown) if task else []
         others = self._program.anywhere if task else core.shown
@@ -166,10 +169,28 @@ class _Tab:
 
     def _unused(self, words: TaskWords, names: Iterable[str]) -> list[Candidate]:
         flags = [(name, words.flags[name]) for name in names]
-        used = self._place.used
-        return [
-            Candidate(n, flag.about) for n, flag in flags if flag.repeats or flag.name not in used
-        ]
+        return [Candidate(name, flag.about) for name, flag in flags if self._may_follow(flag)]
+
+    def _may_follow(self, flag: FlagWords) -> bool:
+        """Whether the program would accept a flag beside those that are used."""
+        place = self._place
+        given = [self._used_flag(name) for name in place.used]
+        if flag.name in place.used and not flag.repeats:
+            return False
+        if place.task and not place.is_own(flag) and flag.name in place.task.refused:
+            return False
+        if flag.name in _EARLY and given:
+            return False
+        is_excluded = any(flag.name in each.excludes for each in given)
+        return (
+            not is_excluded
+            and not place.used & set(flag.excludes)
+            and (not flag.needs or flag.needs in place.used)
+        )
+
+    def _used_flag(self, name: str) -> FlagWords:
+        task = self._place.task
+        return task.flags[name] if task and name in task.flags else self._program.core.flags[name]
 
     def _words(self, typed: str) -> Offered:
         """A value of the task's arguments; otherwise its flags, or another task."""

@@ -114,7 +114,7 @@ def about_hosts(explicit: str) -> str:
     try:
         path = find_inventory(explicit or None)
         if path is None:
-            return "no hosts.yaml (see hosts.example.yaml)"
+            return "no hosts.yaml; -H user@host needs none"
         inventory = load(path)
     except (Refused, OSError) as error:
         return error.message if isinstance(error, Refused) else f"hosts.yaml: {error}"

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from opstasks.cli.options import password_from
-from opstasks.cli.questions import is_interactive, show
+from opstasks.cli.questions import is_interactive, show, typed_unseen
 from opstasks.core.command import Secret
 
 PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
@@ -58,7 +58,8 @@ class PasswordBox:
         """The password for a host, or None without a terminal; see `fleet.sudo.PasswordSource`.
 
         Other hosts that need a question wait until this one has accepted its password. Raises
-        Refused for a bad file, and for a host that did not accept an earlier password.
+        Refused for a bad file, for a password that is no text, and for a host that did not accept
+        an earlier password.
         """
         with contextlib.ExitStack() as turn:
             secret = self._known_for(host)
@@ -129,14 +130,12 @@ class PasswordBox:
     # -- questions ---------------------------------------------------------------------------
 
     def _ask(self, host: str) -> Secret | None:
-        import getpass
-
         if not is_interactive():
             return None
         with self._asking():
             try:
-                # getpass discards what was typed before the question.
-                return Secret(getpass.getpass(f"sudo password for {host}: ", stream=sys.stderr))
+                what = f"sudo password for {host}"
+                return Secret(typed_unseen(f"{what}: ", f"the {what}"))
             except EOFError:
                 return None
 

@@ -20,6 +20,7 @@ import invoke
 from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
 from invoke.completion.complete import print_completion_script
 from invoke.exceptions import Exit, UnknownFileType
+from invoke.util import yaml
 
 from opstasks.cli import ignored, interrupts, lists
 from opstasks.cli.argv import (
@@ -119,7 +120,8 @@ class CommandLine(invoke.Program):
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
         with self._usage_explained():
             self._give_back_flags()
-        if self.args.list.value or self.args.complete.value or not self._typed():
+        is_list = self.args.list.value and not isinstance(self.args.help.value, str)
+        if is_list or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
             return
@@ -161,6 +163,9 @@ class CommandLine(invoke.Program):
             self._fail(Interrupted("interrupted; nothing was changed"))
         except (UnknownFileType, OSError) as error:
             self._fail(Refused(f"cannot read the settings: {error}", hint="check --config (-f)"))
+        except (ValueError, yaml.YAMLError):  # their texts may show a part of the password
+            what = "the settings, or the sudo password that was typed, are not valid text"
+            self._fail(Refused(what, hint="check --config (-f)"))
 
     def execute(self) -> None:
         """Run the tasks; every error becomes one message and the right exit code."""

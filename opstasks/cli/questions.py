@@ -35,13 +35,21 @@ def show(question: str) -> None:
 
 
 def answer_to(question: str) -> str:
-    """The line that a person types, with its line end; "" for Ctrl-D."""
+    """The line that a person types, with its line end; "" for Ctrl-D.
+
+    A line with bytes that are no text is an empty one: it answers nothing.
+    """
     show(question)
     with asking():
         line = sys.stdin.readline()
     if not line:
         print(file=sys.stderr)  # Ctrl-D leaves the cursor on the line of the question
-    return line
+    return line if _is_text(line) else "\n"
+
+
+def _is_text(typed: str) -> bool:
+    """Whether it has no byte that is not UTF-8: standard input gives such a byte as a surrogate."""
+    return not any("\ud800" <= char <= "\udfff" for char in typed)
 
 
 def _within(question: str) -> str:
@@ -103,17 +111,37 @@ def secret_for(name: str) -> str:
 
     Raises Refused for an empty one: the command before the pipe may have failed.
     """
-    import getpass
-
     try:
         with asking():
             if sys.stdin.isatty():
-                value = getpass.getpass(f"{name}: ", stream=sys.stderr)
+                value = typed_unseen(f"{name}: ", f"the value of {name}")
             else:
-                value = sys.stdin.readline().rstrip("\n")
+                value = _valid(sys.stdin.readline().rstrip("\n"), f"the value of {name}")
     except EOFError:
         print(file=sys.stderr)
         value = ""
     if not value:
         raise Refused(f"no value was given for {name}", hint=f"{name}= sets it to an empty value")
+    return value
+
+
+def typed_unseen(prompt: str, what: str) -> str:
+    """What a person types without it being shown. What was typed before the prompt is discarded.
+
+    Raises EOFError for Ctrl-D, and Refused for bytes that are no text; `what` it should be.
+    """
+    import getpass
+
+    try:
+        value = getpass.getpass(prompt, stream=sys.stderr)
+    except UnicodeDecodeError:
+        print(file=sys.stderr)
+        value = "\udc80"  # the error itself has the secret in it: nothing may keep it
+    return _valid(value, what)
+
+
+def _valid(value: str, what: str) -> str:
+    """A secret that is text; raises Refused without any part of it."""
+    if not _is_text(value):
+        raise Refused(f"{what} is not valid text", hint="type it in UTF-8")
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import re
@@ -43,11 +44,14 @@ def until_pipe_closes() -> Iterator[None]:
 def open_streams() -> None:
     """Open streams that were closed at the start (`2>&-`): Python has None for them.
 
-    Without this, text for standard error could end up in the middle of the result.
+    Without this, text for standard error could end up in the middle of the result. A byte that is
+    not UTF-8 becomes a surrogate in what is read: the reader refuses it, and shows nothing of it.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (open to the end)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
 
 
 def hide_password() -> None:

@@ -89,7 +89,8 @@ class KnownWords:
             return self._joined(task, word)
         before = _before(misfit, line)
         found = (
-            self._meant_flag(misfit, extra_words.certain_flag(task, shape, word, before))
+            self._named_flag(misfit, before)
+            or self._meant_flag(misfit, extra_words.certain_flag(task, shape, word, before))
             or (self._group(word, misfit.rest) if word in self.groups else None)
             or self.host(word, [*before, *misfit.rest])
         )
@@ -98,8 +99,18 @@ class KnownWords:
         if suggest.mistyped(word, self.tasks) or word.partition(".")[0] in self.groups:
             return self.unknown_task(word)
         if only := shape.variadic.lstrip("-"):
+            if not before[-2].startswith("-"):
+                # ``logs since 1h``: the name of a flag was taken for the one word.
+                earlier = ExtraWord(before[-1], [word, *misfit.rest], task)
+                if named := self._named_flag(earlier, before[:-1]):
+                    return named
             too_many = f"{task} takes one {only}: {quoted(word)} is too many"
             return Refused(too_many, hint=f"inv --help {task}")
+        if other := extra_words.RUNS.get(task, ""):
+            words = [other if each == task else each for each in before]
+            hint = retyped([*words, "--", word, *misfit.rest, *self.after[1:]], other)
+            what = f"{task} takes no command such as {quoted(word)}: {other} does"
+            return Refused(what, hint=hint)
         flag = extra_words.flag_taking(task, shape, word, before)
         return self._meant_flag(misfit, flag) or _no_such_word(misfit)
 
@@ -297,6 +308,17 @@ class KnownWords:
             return Refused(f"{what}{meant}", hint=f"inv --help {parent}")
         return None
 
+    def _named_flag(self, misfit: ExtraWord, before: Sequence[str]) -> Refused | None:
+        """The error for ``for 2h``: the line with the dashes; None for another word."""
+        shape = self.shapes[misfit.task]
+        named = extra_words.named_flag(shape, misfit.word, misfit.rest, before)
+        if named is None:
+            return None
+        flag, value, taken = named
+        hint = self._command(*before, flag, value, *misfit.rest[taken:])
+        # Without the value: the message may be kept in a log.
+        return _no_such_word(misfit, f". Did you mean {flag}?", hint)
+
     def _meant_flag(self, misfit: ExtraWord, flag: str) -> Refused | None:
         """The error for a word that is a flag, or the value of one; None without a `flag`."""
         if not flag:
@@ -306,9 +328,9 @@ class KnownWords:
         return _no_such_word(misfit, f". Did you mean {meant}?")
 
 
-def _no_such_word(misfit: ExtraWord, meant: str = "") -> Refused:
+def _no_such_word(misfit: ExtraWord, meant: str = "", hint: str = "") -> Refused:
     what = f"{misfit.task} takes no word such as {quoted(misfit.word)}{meant}"
-    return Refused(what, hint=f"inv --help {misfit.task}")
+    return Refused(what, hint=hint or f"inv --help {misfit.task}")
 
 
 def _before(misfit: MisfitWord, line: Sequence[str]) -> Sequence[str]:

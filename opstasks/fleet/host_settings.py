@@ -17,7 +17,7 @@ from opstasks.core.errors import Refused
 from opstasks.core.fields import ready
 from opstasks.core.formats import plural
 from opstasks.fleet.hosts_file import RawFleet, read
-from opstasks.fleet.inventory import DeploySpec, HostSpec, Inventory, parse_ad_hoc
+from opstasks.fleet.inventory import EXAMPLE, DeploySpec, HostSpec, Inventory, parse_ad_hoc
 from opstasks.fleet.mistakes import Mistakes, YamlText
 from opstasks.fleet.strict_yaml import YamlPath
 from opstasks.fleet.struct_checks import shown
@@ -38,7 +38,7 @@ def load(path: Path | None) -> Inventory:
         raise Refused(
             f"{path} has {plural(len(more) + 1, 'mistake')}: {first}",
             tail="\n".join(more),
-            hint="see hosts.example.yaml",
+            hint=f"see {EXAMPLE}",
         )
     return inventory
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import os
 import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -19,6 +21,8 @@ from opstasks.core.errors import Refused
 from opstasks.core.hints import quoted
 
 EVERYONE = "all"
+# Every key of hosts.yaml with its purpose; installed with the program.
+EXAMPLE = Path(__file__).with_name("hosts.example.yaml")
 # A value of keep_connection: make a new login, even if the person's own ssh keeps a connection.
 NEVER = "never"
 # A longer wait than an hour is a mistake.
@@ -259,7 +263,14 @@ class Inventory:
         names = ", ".join(self.names()[:20])
         if self.hosts:
             return f"inv hosts; known: {names}"
-        return "write a hosts.yaml, see hosts.example.yaml"
+        return no_hosts_hint()
+
+
+def no_hosts_hint() -> str:
+    """What to do where hosts.yaml is missing or has no hosts; the place is one that is searched."""
+    folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    file = f"{folder}/opstasks/hosts.yaml"
+    return f"name a host with -H user@host, or write {file} as in {EXAMPLE}"
 
 
 def parse_ad_hoc(text: str) -> tuple[str, str, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from opstasks.core.formats import plural, span_text
@@ -17,8 +17,8 @@ SSH_PORT = 22
 HOW = (
     "-H takes hosts, groups, all, 'db*', '!test', user@host:port,",
     "@failed and @FILE, separated by commas (docs/hosts.md).",
-    "Does each one answer? inv -H all hosts --check",
 )
+CHECK = "Does each one answer? inv -H all hosts --check"
 ROUTE_COLUMNS = (
     Column("HOST"),
     Column("ADDRESS"),
@@ -41,6 +41,12 @@ CHECK_COLUMNS = (
 )
 
 
+def _how(result: FleetResult[HostRoute]) -> Iterator[Line]:
+    """What -H takes; without hosts, there is nothing to check."""
+    for line in (*HOW, *((CHECK,) if list(result) else ())):
+        yield [dim(typed(line))]
+
+
 # -- without a connection ----------------------------------------------------------------------
 
 
@@ -55,7 +61,7 @@ def routes_screen(chosen: str, groups: Mapping[str, Sequence[str]]) -> Screen[Ho
         failed=_wrong,
         headline=lambda result: [bold(chosen)],
         tables=lambda result: [(group_columns, group_rows)],
-        closing=lambda result: ([dim(typed(line))] for line in HOW),
+        closing=_how,
     )
 
 

@@ -15,9 +15,14 @@ def has_colours(
         return False
     if environ.get("FORCE_COLOR", "0") not in ("", "0"):
         return True
-    return environ.get("TERM") != "dumb" and bool(stream.isatty())
+    return _is_capable(environ) and bool(stream.isatty())
 
 
 def can_rewrite(*streams: Any, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether a line on these streams can be replaced in place: each is a capable terminal."""
-    return environ.get("TERM", "dumb") != "dumb" and all(stream.isatty() for stream in streams)
+    return _is_capable(environ) and all(stream.isatty() for stream in streams)
+
+
+def _is_capable(environ: Mapping[str, str]) -> bool:
+    """Whether a terminal understands control sequences; one that has no name may not."""
+    return environ.get("TERM", "") not in ("", "dumb")

@@ -4,10 +4,14 @@ import json
 
 import pytest
 
+from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.completion import MOST_OFFERED, offer
 from opstasks.cli.completion_shells import NOTHING, answer, split
+from opstasks.cli.completion_values import Choices, source_of
 from opstasks.cli.completion_words import program_words
-from opstasks.cli.program import CommandLine
+from opstasks.cli.options import UNUSED_FLAGS
+from opstasks.cli.program import CommandLine, Executor
+from opstasks.cli.values import Moment, Number, Span, SpanText
 from opstasks.fleet import last_seen
 from opstasks.namespace import namespace
 
@@ -122,6 +126,106 @@ def test_a_task_without_arguments_offers_its_flags_then_other_tasks(offered):
 
 def test_nothing_of_ours_is_offered_after_the_double_dash(offered):
     assert offered("-H tpp run -- st") == []
+
+
+# -- flags that are offered are accepted -----------------------------------------------------
+
+
+CATALOGUE = Catalogue(namespace)
+# What a value of each form could be; other values may be any text.
+FORMS = {Number: "5", Span: "2m", SpanText: "2m", Moment: "1h"}
+PRINTING = ("--list", "--help", "--version", "--print-completion-script")
+# For these, the flags are also tried beside another one.
+IN_PAIRS = ("", "jobs.ls", "run", "status")
+BEFORE = ("--json", "-q", "--wide", "--watch")
+
+
+class Nothing(Executor):
+    """The words are parsed and checked; no task runs."""
+
+    def execute(self, *tasks):
+        return {}
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys, tmp_path):
+    """Why a line is refused, before any task runs; "" if it is not."""
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "x")
+    (tmp_path / "settings.yaml").write_text("{}")
+    shapes = {"": core_shape(CommandLine().core_args()), **CATALOGUE.shapes}
+
+    def value(task, flag):
+        if flag == "--config":
+            return str(tmp_path / "settings.yaml")
+        source = source_of(CATALOGUE.context(task).name if task else "", flag)
+        form = shapes[task].forms.get(flag)
+        return source.words[0] if isinstance(source, Choices) else FORMS.get(type(form), "x")
+
+    def ended(task, flag, line):
+        """`flag` is one of the task; without a task, it is one of the program."""
+        if flag == "--fields" or flag not in shapes[task].flags:
+            return ""  # which fields there are depends on the task; only the stock inv has others
+        takes_value = shapes[task].flags[flag] and flag not in ("--list", "--help")
+        words = [*line.split(), flag, *([value(task, flag)] if takes_value else [])]
+        if not task and not {*line.split(), flag} & {*CATALOGUE.shapes, *PRINTING}:
+            words.append("jobs.ls")
+        monkeypatch.setattr("sys.argv", ["inv", *words])
+        line = CommandLine(name="opstasks", namespace=namespace, executor_class=Nothing)
+        with pytest.raises(SystemExit) as end:
+            line.run(["inv", *words])
+            raise SystemExit(0)
+        said = capsys.readouterr()
+        return said.err if end.value.code else ""
+
+    return ended
+
+
+@pytest.mark.parametrize("name", ["", *CATALOGUE.changes])
+def test_every_flag_that_is_offered_is_accepted_by_the_program(offered, refused, name):
+    """No flag is offered that the program refuses beside the words before it."""
+    own = CATALOGUE.shapes[name].flags if name else {}
+    needs = CATALOGUE.shapes[name].needs if name else ()
+    words = " ".join([name, *(("bash",) if name == "completion" else needs)])
+    first = [flag.replace("--quiet", "-q") for flag in offered(f"{words} --")]
+    pairs = [each for each in BEFORE if name in IN_PAIRS and each in first]
+    for line in (words, *(f"{words} {before}".strip() for before in pairs)):
+        for flag in offered(f"{line} --"):
+            assert not refused(name if flag in own else "", flag, line), (line, flag)
+
+
+def test_flags_that_only_the_program_of_invoke_has_are_not_offered(offered):
+    assert not set(offered("--")) & {f"--{name}" for name in UNUSED_FLAGS}
+
+
+@pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        ("completion bash", "--hosts"),
+        ("jobs.mount abc", "--json"),
+        ("status", "--quiet"),
+        ("status", "--every"),
+        ("status", "--fields"),
+        ("status --json", "--wide"),
+        ("jobs.ls -q", "--wide"),
+        ("", "--list-format"),
+    ],
+)
+def test_a_flag_that_would_be_refused_is_not_offered(offered, line, flag):
+    assert flag not in offered(f"{line} --")
+
+
+@pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        ("jobs.ls", "--quiet"),
+        ("status --watch", "--every"),
+        ("status --json", "--fields"),
+        ("--json status", "--fields"),
+        ("--list jobs", "--list-format"),
+    ],
+)
+def test_a_flag_that_now_has_a_meaning_is_offered(offered, line, flag):
+    assert flag in offered(f"{line} --")
 
 
 # -- hosts -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -391,6 +392,18 @@ def test_the_password_of_invokes_own_question_is_for_the_whole_run(fleet, inv):
     shown, code = ended(child)
     assert (code, shown.count("good")) == (0, 2)
     assert [hosts.got("h1"), hosts.got("h2")] == [["same"]] * 2
+
+
+@pytest.mark.parametrize("more", [(), ("--prompt-for-sudo-password",)])
+def test_a_typed_password_that_is_no_text_is_given_to_no_host(fleet, inv, more):
+    hosts = fleet(h1="one")
+    child = inv(*more, "-H", "all", *RUN)
+    child.expect("password.*: ")
+    os.write(child.child_fd, b"opens\xe4same\n")
+    shown, code = ended(child)
+    assert (code, hosts.got("h1")) == (2, [])
+    assert "not valid text" in shown
+    assert not re.search("opens|same|Traceback", shown)
 
 
 def test_a_later_task_on_the_line_asks_nothing_again(fleet, inv):

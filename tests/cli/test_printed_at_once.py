@@ -94,3 +94,10 @@ def test_a_flag_after_list_or_help_is_no_group_and_no_task(program, name, words,
     if "--json" in words:
         document = json.loads(done.stdout)
         assert document.get("exit_code", 0) == code
+
+
+@pytest.mark.parametrize("line", ["--list --help scheduled", "-l -h scheduled", "-h scheduled -l"])
+def test_help_of_a_task_beside_a_list_is_shown(run_here, line):
+    done = run_here(*line.split())
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("  inv -H HOSTS scheduled [flags]\n")

@@ -39,6 +39,28 @@ def test_short_flags_between_a_tasks_own_words_are_not_taken_for_them(program, w
     assert "'tppp'; did you mean 'tpp'?" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["inv", "opstasks"])
+def test_a_piped_secret_that_is_no_text_is_refused_and_not_shown(program, tmp_path, name):
+    (tmp_path / "secret").write_bytes(b"opens\xe4same\n")
+    strict = {"PYTHONIOENCODING": "utf-8:strict"}
+    with (tmp_path / "secret").open() as stdin:
+        done = program("-H", "tpp", "config.set", "A_TOKEN=-", name=name, stdin=stdin, env=strict)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the value of A_TOKEN is not valid text\n" in done.stderr
+    assert not re.search("opens|same|e4", done.stderr)
+
+
+@pytest.mark.parametrize(
+    "text", [b"sudo:\n  password: opens\xe4same\n", b"sudo: {password: [opensame\n"]
+)
+def test_broken_settings_are_one_message_without_what_is_in_them(program, tmp_path, text):
+    (tmp_path / "settings.yaml").write_bytes(text)
+    done = program("--config", str(tmp_path / "settings.yaml"), "-H", "tpp", "status")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error  the settings, or the sudo password that was typed, are")
+    assert not re.search("opens|same|Traceback", done.stderr)
+
+
 @pytest.mark.parametrize("task", ["jobs.ls", "jobs.stats"])
 def test_no_answer_is_not_reported_as_no_jobs(program, task):
     done = program("-H", "tpp", task)

@@ -1,6 +1,8 @@
 """Questions: what counts as an answer, and what happens without a terminal."""
 
 import io
+import os
+import re
 import sys
 import time
 
@@ -134,8 +136,10 @@ from opstasks.cli.app import App
 from opstasks.cli.context import Context
 from opstasks.cli.options import RunOptions
 from opstasks.cli.password import PasswordBox
+from opstasks.cli.streams import open_streams
 from opstasks.core.errors import Refused
 
+open_streams()
 ctx = Context(invoke.Config(), App(RunOptions()))
 box = PasswordBox(None, lambda: ['a', 'b'], ctx.console.held)
 
@@ -154,8 +158,8 @@ print('ready', flush=True)
 sys.stdin.buffer.raw.read(2)
 try:
     print('result', KIND)
-except Refused:
-    print('result refused')
+except Refused as error:
+    print('result refused', error)
 """
 
 
@@ -171,6 +175,27 @@ def test_what_was_typed_before_a_question_is_no_answer(call, early, result):
     child.expect(r"result (\w+)")
     assert child.match[1] == result
     child.close(force=True)
+
+
+NO_TEXT = {name: "None" if "share" in name else "refused" for name in KINDS}
+
+
+@pytest.mark.parametrize("typed", [b"s3\xe4cret", b"1\xc3"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_that_are_no_text_answer_nothing_and_are_in_no_message(kind, typed):
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    script = SCRIPT.replace("KIND", KINDS[kind][0])
+    child = pexpect.spawn(sys.executable, ["-c", script], env=strict, timeout=60)
+    child.expect(b"ready")
+    child.send(b"x\n")
+    child.expect(rb"(\?|\]|:|number\?) $")
+    time.sleep(0.3)
+    child.send(typed + b"\n")
+    child.expect(pexpect.EOF)
+    said = child.before.decode("utf-8", "replace").partition("result ")[2]
+    assert said.partition(" ")[0].strip() == NO_TEXT[kind]
+    assert ("is not valid text" in said) == (kind in ("ask_secret", "password"))
+    assert not re.search(r"s3|cret|xe4|xc3|udc", said)
 
 
 @pytest.mark.parametrize("columns", [30, 60, 80, 140])

@@ -4,11 +4,14 @@ import shlex
 from dataclasses import replace
 
 import pytest
+from invoke import Parser
 
+from opstasks.cli import extra_words
 from opstasks.cli.argv import MisfitWord, arrange
 from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.program import CommandLine
 from opstasks.cli.usage import KnownWords
+from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
 from tests.cli.test_suggest import CHANGING, GROUPS, NOTHING, OF_NO_GROUP, READING
@@ -123,6 +126,32 @@ def test_no_flag_leads_to_its_opposite_or_to_another_question(name):
             assert not offered or offered.startswith("--no-") or not typed.startswith("--no-")
 
 
+# -- values that look like flags -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", *CATALOGUE.changes])
+def test_a_flag_in_the_place_of_a_value_is_refused_by_name_or_is_the_value(name):
+    """Invoke would take it for the flag, and say so in its own words or run the task without -H."""
+    shape = CATALOGUE.shapes[name] if name else CORE
+    task = name or "status"
+    parser = Parser(
+        initial=CommandLine(name="inv").initial_context, contexts=[CATALOGUE.context(task)]
+    )
+    for flag in (flag for flag, takes_value in shape.flags.items() if takes_value):
+        needed = ["abc" for each in CATALOGUE.shapes[task].needs if f"--{each}" != flag]
+        for value in ("--", *shape.flags, *(CORE.flags if name else ())):
+            words = [*(() if name else [f"{flag}={value}"]), task, *needed]
+            words += [f"{flag}={value}"] if name else []
+            try:
+                arranged = arrange(words, CORE, CATALOGUE.shapes)
+            except Refused as error:
+                assert flag in error.message
+                continue
+            (core, *tasks) = parser.parse_argv(arranged)
+            found = next(each for each in (*tasks, core) if flag in each.flags)
+            assert value in found.flags[flag].value
+
+
 # -- words after a task ----------------------------------------------------------------------------
 
 EXTRA = {
@@ -153,7 +182,31 @@ EXTRA = {
     "pause 2h": ("Did you mean --for 2h?", "pause"),
     "pause upgrade": ("Did you mean --reason upgrade?", "pause"),
 }
+# The name of a flag without its dashes: the command to type has the whole line.
+NAMED = {
+    "pause for 2h": "inv pause --for 2h",
+    "pause for=2h": "inv pause --for 2h",
+    "pause for 2h reason upgrade": "inv pause --for 2h reason upgrade",
+    "pause reason db upgrade --for 2h": "inv pause --reason 'db upgrade' --for 2h",
+    "-H tpp prepare-reboot at 22:00 --yes": "inv -H tpp prepare-reboot --at 22:00 --yes",
+    "jobs.ls since 1h": "inv jobs.ls --since 1h",
+    "jobs.ls limit 5 -H tpp": "inv jobs.ls --limit 5 -H tpp",
+    "history since yesterday": "inv history --since yesterday",
+    "history task deploy": "inv history --task deploy",
+    "db.progress table X": "inv db.progress --table X",
+    "deploy ref v2": "inv deploy --ref v2",
+    "logs since 1h": "inv logs --since 1h",
+    "-H tpp shell ls": "inv -H tpp run -- ls",
+    "-H tpp shell --user rosa ls -l": "inv -H tpp run --user rosa -- ls -l",
+}
 NO_WORD = (
+    "jobs.ls json",
+    "jobs.ls limit",
+    "pause dry",
+    "pause for",
+    "pause until",
+    "prepare-reboot at",
+    "prepare-reboot in",
     "completion bash zsh",
     "deploy now",
     "deploy stop",
@@ -173,6 +226,45 @@ def test_an_extra_word_leads_to_what_it_can_mean(line, told):
     error = explained(line)
     assert error.message.endswith(told[0])
     assert error.hint.endswith(told[1])
+
+
+@pytest.mark.parametrize(("line", "command"), NAMED.items())
+def test_the_name_of_a_flag_without_dashes_leads_to_the_line_with_them(line, command):
+    assert explained(line).hint == command
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [("pause reason token=opensesame", "opensesame"), ("-H a pause reason 'key: abc'", "abc")],
+)
+def test_the_value_of_a_flag_without_dashes_is_not_in_the_message(line, secret):
+    assert secret not in explained(line).message
+
+
+@pytest.mark.parametrize("name", CATALOGUE.changes)
+def test_no_name_of_a_flag_is_offered_as_the_value_of_another(name):
+    """`prepare-reboot at 22:00` must not lead to a reboot that begins now, with the reason `at`."""
+    shape = CATALOGUE.shapes[name]
+    needed = ["bash" if name == "completion" else "abc" for _ in shape.needs]
+    flags = {flag[2:] for flag in [*shape.flags, *CORE.flags] if flag.startswith("--")}
+    for word in sorted(flags - {"complete"} | extra_words.FILLERS):  # it is for shells only
+        for value in ("", "2h", "22:00"):
+            words = [*("-H", "tpp", name), *needed, *[word, value][: 1 + bool(value)]]
+            try:
+                arrange(words, CORE, CATALOGUE.shapes)
+            except MisfitWord as misfit:
+                if misfit.word != word:
+                    continue
+                error = KNOWN.explained(misfit, words)
+            except Refused:
+                continue
+            else:
+                continue
+            offered = error.message.partition("Did you mean --")[2].rstrip("?")
+            assert offered in ("", word) or (name, word) == ("manage", "config"), error
+            command = shlex.split(error.hint)[1:]
+            if offered and f"--{word}" in command:
+                assert arrange(command, CORE, CATALOGUE.shapes)
 
 
 @pytest.mark.parametrize("line", NO_WORD)

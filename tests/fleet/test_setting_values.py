@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from opstasks.core.errors import Refused
 from opstasks.fleet import host_settings, hosts_file
-from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.inventory import EXAMPLE, HostSpec
 from tests.fleet.odd_values import (
     NEVER_GOOD,
     WRONG,
@@ -63,7 +63,7 @@ def check_refused(load, path, value, *, included=False):
         else:
             load(text)
     error = caught.value
-    assert error.hint == "see hosts.example.yaml"
+    assert error.hint == f"see {EXAMPLE}"
     file = "more.yaml" if included else "hosts.yaml"
     assert f"{file}:{line}: " in error.message, (value, error.message)
     for said in (error.message, *error.tail.split("\n")):

@@ -1,5 +1,7 @@
 """The task `hosts` without -H: all hosts, for this task only; and without any host."""
 
+from pathlib import Path
+
 import invoke
 import pytest
 from invoke.exceptions import Exit
@@ -8,7 +10,12 @@ from opstasks.cli.app import App
 from opstasks.cli.context import Context
 from opstasks.cli.options import RunOptions
 from opstasks.core.errors import Refused
+from opstasks.core.result import FleetResult
+from opstasks.fleet.host_settings import load
+from opstasks.fleet.hosts_file import find_inventory
+from opstasks.fleet.inventory import no_hosts_hint
 from opstasks.hosts import tasks
+from opstasks.hosts.screen import routes_screen
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def test_a_check_without_hosts_names_no_flag_that_was_not_typed(app, text, messa
     with pytest.raises(Refused) as caught:
         tasks.hosts.body(ctx, check=True)
     assert caught.value.message.endswith(message)
-    assert caught.value.hint == "write a hosts.yaml, see hosts.example.yaml"
+    assert caught.value.hint == no_hosts_hint()
 
 
 @pytest.mark.parametrize("text", [None, "hosts: {}"])
@@ -70,3 +77,33 @@ def test_a_list_without_hosts_says_so_also_in_a_pipe(app, text, capsys):
     done = capsys.readouterr()
     where = "; there is no hosts.yaml" if text is None else " in "
     assert (done.out, done.err.partition(where)[0]) == ("", "0 hosts, 0 groups")
+    assert "--check" not in done.err
+
+
+def test_a_screen_without_hosts_offers_no_check_of_them():
+    shown = "".join(str(line) for line in routes_screen("0 hosts", {}).closing(FleetResult()))
+    assert "-H takes hosts" in shown
+    assert "--check" not in shown
+
+
+@pytest.mark.parametrize("config", ["", "{tmp}/settings"])
+def test_the_hint_for_a_first_run_names_places_that_exist_or_are_searched(
+    tmp_path, monkeypatch, config
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", config.format(tmp=tmp_path))
+    monkeypatch.delenv("OPSTASKS_HOSTS", raising=False)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert find_inventory(None) is None
+    place, example = no_hosts_hint().partition("or write ")[2].split(" as in ")
+    path = Path(place).expanduser()
+    path.parent.mkdir(parents=True)
+    path.write_text(Path(example).read_text())
+    assert find_inventory(None) == path
+    assert "tpp" in load(path).hosts
+
+
+@pytest.mark.parametrize("chosen", [("user@127.0.0.1:1",), ("user@host",)])
+def test_a_host_can_be_named_without_a_file_as_the_hint_says(app, chosen):
+    assert names(app(None, hosts=chosen)) == list(chosen)

@@ -18,7 +18,8 @@ class Terminal(io.StringIO):
     ("environ", "no_color", "terminal", "pipe"),
     [
         ({"TERM": "xterm"}, False, True, False),
-        ({}, False, True, False),
+        ({}, False, False, False),
+        ({"TERM": ""}, False, False, False),
         ({"TERM": "dumb"}, False, False, False),
         ({"TERM": "xterm", "NO_COLOR": "1"}, False, False, False),
         ({"TERM": "xterm", "NO_COLOR": ""}, False, True, False),
@@ -35,9 +36,12 @@ def test_who_decides_about_colours(environ, no_color, terminal, pipe):
     assert has_colours(io.StringIO(), no_color=no_color, environ=environ) == pipe
 
 
-@pytest.mark.parametrize(("term", "can"), [("xterm", True), ("dumb", False), (None, False)])
-def test_lines_are_replaced_on_capable_terminals_only(term, can):
-    environ = {"TERM": term} if term else {}
+@pytest.mark.parametrize(
+    ("environ", "can"),
+    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": ""}, False), ({}, False)],
+)
+def test_a_terminal_that_may_not_understand_codes_gets_none(environ, can):
+    assert has_colours(Terminal(), environ=environ) == can
     assert can_rewrite(Terminal(), Terminal(), environ=environ) == can
     assert not can_rewrite(io.StringIO(), Terminal(), environ=environ)
     assert not can_rewrite(Terminal(), io.StringIO(), environ=environ)
