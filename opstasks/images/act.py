@@ -207,4 +207,5 @@ def _switch(host: Host, step: ImagesStep, image_id: str) -> tuple[str, ...]:
 
 def _again(host: Host, step: ImagesStep) -> str:
     """The task that does the rest for one image."""
-    return f"inv -H {host.name} images.update {one_word(step.ref)}"
+    again = f"inv -H {host.name} images.update {one_word(step.ref)}"
+    return f"{again} --digest {one_word(step.digest)}" if step.is_pinned else again

@@ -1,6 +1,7 @@
 """Updating images, on a strict fake host."""
 
 import json
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -107,6 +108,17 @@ def test_a_name_that_was_moved_during_the_pull_is_a_failure(fake_host):
     with pytest.raises(VerifyFailed, match="of ehrql:v1: x was moved since the plan") as caught:
         act.apply(host, PLAN)
     assert caught.value.hint == "inv -H tpp images.update ehrql:v1"
+
+
+def test_the_next_command_keeps_the_digest_that_was_typed(fake_host):
+    """Without it, the host would get whatever the registry has then."""
+    (step,) = PLAN.steps
+    host = fake_host()
+    host.expect_lock("images.update")
+    host.expect(PULL, ASKED, line_of(refused("x was moved since the plan was shown")))
+    with pytest.raises(Refused) as caught:
+        act.apply(host, replace(PLAN, steps=(replace(step, is_pinned=True),)))
+    assert caught.value.hint == f"inv -H tpp images.update ehrql:v1 --digest {step.digest}"
 
 
 def test_ctrl_c_stops_a_pull_with_or_without_progress(fake_host):
