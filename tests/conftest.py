@@ -97,11 +97,10 @@ def inv(sandbox_dir, tmp_path_factory):
     from tests import json_schema
 
     def run(*argv, inventory=sandbox_dir / "hosts.yaml", env=None, timeout_s=240):
-        command = [str(Path(sys.executable).with_name("inv")), "--inventory", str(inventory), *argv]
         done = subprocess.run(
-            command,
+            [str(Path(sys.executable).with_name("inv")), *argv],
             cwd=ROOT,
-            env={**home, **(env or {})},
+            env={**home, "OPSTASKS_HOSTS": str(inventory), **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -40,8 +40,6 @@ def command_for(ctx: Context, task: str, hosts: Collection[str]) -> str:
 
 def _flag(ctx: Context, hosts: Collection[str]) -> str:
     """The flag that selects the hosts, as it was typed if they are all that were selected."""
-    is_all = set(hosts) == {host.name for host in ctx.fleet.hosts}
-    # Which hosts failed in the last run is not the same after this one.
-    if is_all and not any("@failed" in item for item in ctx.options.hosts):
+    if set(hosts) == {host.name for host in ctx.fleet.hosts}:
         return ctx.hosts_text
     return f"-H {one_word(','.join(hosts))}"

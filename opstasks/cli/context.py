@@ -83,8 +83,16 @@ class Context(invoke.Context):
 
     @property
     def hosts_text(self) -> str:
-        """What follows `inv` for the selected hosts in a command to type: ``-H tpp``; or ""."""
-        return f"-H {','.join(map(one_word, self.options.hosts))}" if self.options.hosts else ""
+        """What follows `inv` for the selected hosts in a command to type: ``-H tpp``; or "".
+
+        As it was typed, or their names if the same words would mean other hosts in a later command.
+        """
+        from opstasks.fleet.host_patterns import mean_the_same_later
+
+        typed = self.options.hosts
+        if typed and not mean_the_same_later(typed):
+            typed = tuple(host.name for host in self.fleet.hosts)
+        return f"-H {','.join(map(one_word, typed))}" if typed else ""
 
     def command_text(self, words: str) -> str:
         """A command to type for the selected hosts: ``inv -H tpp WORDS``.

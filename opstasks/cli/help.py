@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opstasks.cli.options import CORE_HELP
 from opstasks.cli.task import SPAN
-from opstasks.core.hints import typed
+from opstasks.core.hints import renamed
 
 if TYPE_CHECKING:
     from invoke import Argument, ParserContext
@@ -170,7 +170,7 @@ def task_lines(help: TaskHelp, program: str, columns: int) -> Iterator[str]:
         yield from row_lines(rows, columns)
         yield ""
     for example in help.examples:
-        yield from _example_lines(typed(example, program), columns)
+        yield from _example_lines(renamed(example, program), columns)
     if help.names:
         yield from hanging(f"Also: {' '.join(help.names)}", columns, "", INDENT)
     more = f"({program} --help flags)"

@@ -344,10 +344,11 @@ def _has_hosts(words: Sequence[str]) -> bool:
 
 def inventory_if_valid() -> Inventory | None:
     """The hosts, for suggestions; None for a broken file."""
+    from opstasks.core.hints import given
     from opstasks.fleet.host_settings import load
     from opstasks.fleet.hosts_file import find_inventory
 
     try:
-        return load(find_inventory(None))
+        return load(find_inventory(given("--inventory")))
     except (Refused, OSError):
         return None

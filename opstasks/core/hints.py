@@ -7,13 +7,18 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 
 from opstasks.core.lines import is_seen
 
 # What people type to start this program. Our texts say the first one.
 PROGRAMS = ("inv", "invoke", "opstasks")
 # A command begins a text, or follows a sign or one of these words: not inside a file's name.
-_COMMAND = re.compile(r"(^|[`(]|[:;,.?] |\b(?:then|or|run) )inv(?= )")
+_COMMAND = re.compile(r"(^|[`(]|[:;,.?] |\b(?:then|or|run) )inv(?=( [^;`\n]*))")
+# Without these flags of the line that was typed, its next command would reach other hosts.
+_KEPT = {"--inventory": (), "-i": ("--identity",), "-S": ("--ssh-config",)}
+# What does not read hosts.yaml, and partly refuses these flags.
+_WITHOUT_HOSTS = (" --help", " --list", " sandbox.", " completion ")
 
 # They have a meaning inside double quotes.
 _SPECIAL = set('"$`\\!')
@@ -27,13 +32,55 @@ def program() -> str:
     return name if name in PROGRAMS else PROGRAMS[0]
 
 
-def typed(text: str, name: str = "") -> str:
-    """A text of ours with its commands as this person types them: ``opstasks -H tpp status``.
+def given(flag: str) -> str:
+    """The value of --inventory, -i or -S in the line that was typed; "" without it.
 
-    `name` is that of the program, if it is known.
+    It is known before the line is parsed. $OPSTASKS_HOSTS is none: the next command has it too.
     """
-    name = name or program()
-    return text if name == PROGRAMS[0] else _COMMAND.sub(rf"\1{name}", text)
+    value, waits = "", False
+    for word in sys.argv[1:]:
+        if waits:
+            value, waits = word, False
+        elif word == "--":
+            break
+        elif word in (flag, *_KEPT[flag]):
+            waits = True
+        elif word.startswith(tuple(f"{name}=" for name in (flag, *_KEPT[flag]))):
+            value = word.partition("=")[2]
+        elif len(flag) == len("-i") and word.startswith(flag):
+            value = word[len(flag) :]
+    return value
+
+
+def typed(text: str) -> str:
+    """A text of ours with its commands complete, as this person types them.
+
+    ``opstasks --inventory lab.yaml -H tpp status``: the name of the program, and the flags that say
+    which hosts are meant and how to log in. A text may be completed twice.
+    """
+    return _COMMAND.sub(_completed, text)
+
+
+def renamed(text: str, name: str) -> str:
+    """A text of ours about commands in general, with another name of the program."""
+    return _COMMAND.sub(lambda found: f"{found[1]}{name}", text)
+
+
+def _completed(found: re.Match[str]) -> str:
+    return " ".join([f"{found[1]}{program()}", *_flags_without(found[2])])
+
+
+def _flags_without(words: str) -> Iterator[str]:
+    """The kept flags, each as it is typed, for a command with these words; not those it has."""
+    from opstasks.onhost.masking import masked_words
+
+    if words.startswith(_WITHOUT_HOSTS):
+        return
+    before = words.partition(" -- ")[0]
+    for flag, others in _KEPT.items():
+        if (value := given(flag)) and not any(f" {name}" in before for name in (flag, *others)):
+            # A masked value is no file: the command is refused, and reaches no other hosts.
+            yield f"{flag} {one_word(masked_words([flag, value])[1])}"
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import plural, span_text
+from opstasks.core.hints import typed
 from opstasks.core.result import FleetResult
 from opstasks.deploy.document import CheckoutMove, DeployPreview
 from opstasks.deploy.preview import UNCONFINED
@@ -35,15 +36,18 @@ PENDING_COLUMNS = (
 )
 
 
-def pending(hosts_text: str) -> Screen[DeployPreview]:
-    """What a deploy would change on each host; `hosts_text` selects the same hosts again."""
+def pending(hosts_text: str, deploy: str = "deploy") -> Screen[DeployPreview]:
+    """What a deploy would change on each host; `hosts_text` selects the same hosts again.
+
+    `deploy` are the words of the task that makes these changes: with the refs that were typed.
+    """
     return Screen(
         PENDING_COLUMNS,
         rows=lambda host, found: [_pending_row(host, found)],
         failed=no_answer,
         headline=_pending_headline,
-        notes=_pending_notes,
-        closing=lambda result: _pending_closing(result, hosts_text),
+        notes=lambda host, found: _pending_notes(host, found, deploy),
+        closing=lambda result: _pending_closing(result, f"{hosts_text} {deploy}".strip()),
     )
 
 
@@ -110,10 +114,10 @@ def _migrations_cell(found: DeployPreview) -> Part:
     return ", ".join(str(item.version) for item in found.migrations) or "-"
 
 
-def _pending_notes(host: str, found: DeployPreview) -> Iterator[Line]:
+def _pending_notes(host: str, found: DeployPreview, deploy: str) -> Iterator[Line]:
     for problem in found.problems if _is_refused(found) else ():
         yield [f"{host}  ", bad(problem.text)]
-        yield [bold("  next:"), f"  {problem.hint}"]
+        yield [bold("  next:"), f"  {typed(problem.hint)}"]
     if found.unfinished:
         yield [f"{host}  ", bad(f"release {found.unfinished} is unfinished")]
         yield [bold("  next:"), "  ", to_type(f"inv -H {host} deploy")]
@@ -125,12 +129,12 @@ def _pending_notes(host: str, found: DeployPreview) -> Iterator[Line]:
     if found.code.lost and not found.unfinished:
         lost = plural(len(found.code.lost), "commit")
         yield [f"{host}  ", bad(f"a deploy would lose {lost} of the host")]
-        yield [bold("  next:"), "  ", to_type(f"inv -H {host} deploy --dry")]
+        yield [bold("  next:"), "  ", to_type(f"inv -H {host} {deploy} --dry")]
 
 
-def _pending_closing(result: FleetResult[DeployPreview], hosts_text: str) -> Iterator[Line]:
+def _pending_closing(result: FleetResult[DeployPreview], words: str) -> Iterator[Line]:
     if any(map(_would_change, result.values.values())):
-        yield ["deploy  ", to_type(" ".join(filter(None, ("inv", hosts_text, "deploy"))))]
+        yield ["deploy  ", to_type(f"inv {words}")]
 
 
 # -- deploy.releases -------------------------------------------------------------------------

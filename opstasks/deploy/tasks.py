@@ -81,7 +81,7 @@ def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
         return document(plan)
 
     _check_refs(ref, lib_ref)
-    result = ctx.reader.screen(read, overview.pending(ctx.hosts_text))
+    result = ctx.reader.screen(read, overview.pending(ctx.hosts_text, _retyped(ref, lib_ref)))
     flow.keep_refs(ctx, result)
     ctx.finish(result)
 
@@ -143,6 +143,14 @@ def _plan(
     refs = (ref or wanted.code.ref, lib_ref or wanted.lib.ref)
     facts = inspect(host, *refs, preview=preview)
     return make_plan(facts, restart=restart, watch_s=watch_s or wanted.watch_s)
+
+
+def _retyped(ref: str, lib_ref: str) -> str:
+    """The task that deploys what was typed: ``deploy --ref v2.73.0``."""
+    from opstasks.core.hints import one_word
+
+    flags = (("--ref", ref), ("--lib-ref", lib_ref))
+    return " ".join(["deploy", *(f"{flag} {one_word(name)}" for flag, name in flags if name)])
 
 
 def _check_refs(ref: str, lib_ref: str) -> None:

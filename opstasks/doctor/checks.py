@@ -94,7 +94,7 @@ def _inspect_root(host: Host) -> list[DoctorFinding]:
     if wanted:
         more += drift.judge(host.spec, wanted, found.pop(drift.NAME))
     held = _holders(host.spec, found.pop("holders"))
-    return [held, *judge_root(found), *more]
+    return [held, *judge_root(host.name, found), *more]
 
 
 # -- judging ---------------------------------------------------------------------------------
@@ -357,11 +357,11 @@ def _sync(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:
         yield DoctorFinding("level 3 sync", True, "on, no problems")
 
 
-def judge_root(found: dict[str, Result]) -> list[DoctorFinding]:
-    """The checks as root."""
+def judge_root(host: str, found: dict[str, Result]) -> list[DoctorFinding]:
+    """The checks as root on a host."""
     hints = {
         "root": "ask for sudo rights on this host",
-        "accounts": "inv manage; or as root: passwd --lock NAME",
+        "accounts": f"inv -H {host} manage; or as root: passwd --lock NAME",
         "sudoers": "correct it with visudo before someone needs sudo",
         "sshd": "sshd -t shows the line; correct it before sshd restarts",
         "journal": "journalctl --verify; check whether the journal's disk is full",

@@ -9,7 +9,7 @@ from opstasks.core.errors import Refused
 from opstasks.core.hints import quoted
 from opstasks.core.lines import lines_of
 from opstasks.fleet.inventory import HostPattern
-from opstasks.fleet.named_files import home_path
+from opstasks.fleet.named_files import home_path, is_file
 
 FAILED = "@failed"
 MOST_BYTES = 1 << 20
@@ -31,6 +31,21 @@ def expand(patterns: Iterable[str], failed: Callable[[], list[str]]) -> list[Hos
         else:
             found.append(HostPattern(item))
     return found
+
+
+def mean_the_same_later(patterns: Iterable[str]) -> bool:
+    """Whether the next command may have the same patterns: not @failed, nor the lines of a pipe.
+
+    Which hosts failed differs for each task, and after each run.
+    """
+    return not any(_is_gone(item.strip()) for pattern in patterns for item in pattern.split(","))
+
+
+def _is_gone(item: str) -> bool:
+    name = item.removeprefix("!")
+    if not name.startswith("@") or name == FAILED:
+        return name == FAILED
+    return name == "@-" or not is_file(home_path(name[1:]))
 
 
 def _excluded(pattern: HostPattern) -> HostPattern:

@@ -72,6 +72,7 @@ def _show(ctx: Context) -> None:
 def _headline(ctx: Context, count: int) -> str:
     """``5 hosts, 2 groups in ./hosts.yaml``; with -H, which of them."""
     from opstasks.core.formats import plural
+    from opstasks.core.hints import one_word
     from opstasks.fleet.hosts_file import find_inventory
 
     inventory = ctx.app.inventory
@@ -79,7 +80,8 @@ def _headline(ctx: Context, count: int) -> str:
     where = f" in {path}" if path else "; there is no hosts.yaml"
     if ctx.options.hosts:
         of = len(inventory.hosts)
-        return f"{ctx.hosts_text}: {count} of {plural(of, 'host')}{where}"
+        typed = ",".join(map(one_word, ctx.options.hosts))
+        return f"-H {typed}: {count} of {plural(of, 'host')}{where}"
     groups = plural(len(inventory.groups), "group")
     return f"{plural(count, 'host')}, {groups}{where}"
 

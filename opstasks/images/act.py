@@ -173,7 +173,7 @@ def _pull_failed(
         returned=failure.returned if isinstance(failure, CommandFailed) else 1,
         host=host.name,
         tail="\n".join(text for text in (failure.message, failure.tail) if text),
-        hint=f"{_again(host, steps)}, which pulls only the missing layers",
+        hint=f"{_again(host, steps)}; it pulls only the missing layers",
     )
 
 
@@ -240,6 +240,7 @@ def _switch(host: Host, step: ImagesStep, image_id: str) -> tuple[str, ...]:
 
 
 def _again(host: Host, left: Sequence[ImagesStep]) -> str:
-    """The task that does the rest."""
-    quoted = " ".join(one_word(step.ref) for step in left)
-    return f"inv -H {host.name} images.update {quoted}"
+    """The task that does the rest; a digest was typed only for a single image."""
+    again = " ".join([f"inv -H {host.name} images.update", *(one_word(step.ref) for step in left)])
+    pinned = [f" --digest {one_word(step.digest)}" for step in left if step.is_pinned]
+    return again + "".join(pinned)

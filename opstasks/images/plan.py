@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opstasks.core.errors import Refused
 from opstasks.images.facts import HostImage, ImagesFacts
@@ -15,7 +15,8 @@ class ImagesStep:
     """One image to update: its new content and names, and the images that lose the names.
 
     `now` are the digests of these images, or their ids where they have none; `users` the names of
-    containers that use them. `free` are the names that no image has.
+    containers that use them. `free` are the names that no image has. `is_pinned`: a person
+    typed the digest.
     """
 
     ref: ImageRef
@@ -26,6 +27,7 @@ class ImagesStep:
     now: tuple[str, ...]
     users: tuple[str, ...]
     free: tuple[str, ...] = ()
+    is_pinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def make_plan(found: ImagesFacts, refs: Sequence[ImageRef], digest: str = "") ->
     With `digest`, also raises Refused when the registry has a different digest.
     """
     steps = [_step(ref, found, _offered(ref, found, digest)) for ref in refs]
-    return ImagesPlan(tuple(step for step in steps if step), found.free_bytes)
+    pinned = [replace(step, is_pinned=bool(digest)) for step in steps if step]
+    return ImagesPlan(tuple(pinned), found.free_bytes)
 
 
 def _offered(ref: ImageRef, found: ImagesFacts, digest: str) -> str:

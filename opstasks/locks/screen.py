@@ -84,7 +84,9 @@ def _notes(host: str, held: HeldLock, width: int) -> Iterable[Line]:
 # -- lock.break ------------------------------------------------------------------------------
 
 
-def break_plan(host: str, held: HeldLock, clock: Clock, width: int, *, kill: bool) -> list[Line]:
+def break_plan(
+    host: str, held: HeldLock, clock: Clock, width: int, *, kill: bool, wide: bool
+) -> list[Line]:
     """The plan of `lock.break`: the holder, and the processes that are stopped."""
     if held.owner is None:
         return [[f"{host}: the lock is free, nothing to do"]]
@@ -98,7 +100,7 @@ def break_plan(host: str, held: HeldLock, clock: Clock, width: int, *, kill: boo
     how = f"stops {plural(len(held.processes), 'process', 'processes')}"
     how += f"; what does not end within {GRACE_S:.0f} s is killed" if kill else " (SIGTERM)"
     how += ". The task stays unfinished, and nothing is undone."
-    return [head, *draw(PROCESSES, rows, width).with_hint(), [how]]
+    return [head, *draw(PROCESSES, rows, width, wide=wide).with_hint(), [how]]
 
 
 def _owner_text(owner: Owner, clock: Clock) -> str:

@@ -44,8 +44,10 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
     if found.exit_code:
         ctx.finish(found)
     ((host, held),) = found.values.items()
-    window = ctx.console.window
-    ctx.console.say_lines(screen.break_plan(host, held, ctx.clock, window, kill=kill))
+    console = ctx.console
+    console.say_lines(
+        screen.break_plan(host, held, ctx.clock, console.window, kill=kill, wide=console.wide)
+    )
     if ctx.options.dry:
         ctx.finish(found.mapped(reports.lock_of))
         return

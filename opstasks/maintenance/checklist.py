@@ -168,8 +168,12 @@ def _up(good: bool) -> str:
 def _boot(name: str, facts: AfterFacts) -> ChecklistLine:
     booted = minute_text(facts.host.booted_at)
     serving = facts.host.service.active == "active"
-    if facts.maintenance.not_rebooted(serving=serving, paused=facts.pause is not None):
-        hint = f"reboot it, or cancel the reboot: inv -H {name} service.start unpause"
+    made = facts.maintenance.not_rebooted(serving=serving, paused=facts.pause is not None)
+    if made:
+        # What was stopped or paused before the preparation stays so.
+        words = ["service.start"] * made.was_active + ["unpause"] * made.paused_by_us
+        undo = f", or cancel the reboot: inv -H {name} {' '.join(words)}" if words else ""
+        hint = f"reboot it{undo}"
         text = f"not rebooted since it was prepared; booted {booted}"
         return ChecklistLine("boot", False, text, hint)
     if facts.unready:

@@ -22,26 +22,32 @@ COLUMNS = (
 )
 
 
-def pause_plan(plans: Mapping[str, PausePlan], clock: Clock, width: int) -> list[Line]:
+def pause_plan(
+    plans: Mapping[str, PausePlan], clock: Clock, width: int, *, wide: bool
+) -> list[Line]:
     """The plan of `pause`."""
     rows = {host: [_now(plan.before, clock), _after(plan, clock)] for host, plan in plans.items()}
-    return _plan("hold new jobs back; running jobs go on", rows, clock, width)
+    return _plan("hold new jobs back; running jobs go on", rows, clock, width, wide=wide)
 
 
-def unpause_plan(plans: Mapping[str, PauseFacts], clock: Clock, width: int) -> list[Line]:
+def unpause_plan(
+    plans: Mapping[str, PauseFacts], clock: Clock, width: int, *, wide: bool
+) -> list[Line]:
     """The plan of `unpause`."""
     rows = {
         host: [_now(facts, clock), _let_go(facts) if facts.pause else dim("the same")]
         for host, facts in plans.items()
     }
-    return _plan("let new jobs begin again", rows, clock, width)
+    return _plan("let new jobs begin again", rows, clock, width, wide=wide)
 
 
-def _plan(what: str, rows: Mapping[str, list[Part]], clock: Clock, width: int) -> list[Line]:
+def _plan(
+    what: str, rows: Mapping[str, list[Part]], clock: Clock, width: int, *, wide: bool
+) -> list[Line]:
     if not rows:
         return []
     head = headline([bold(plural(len(rows), "host")), f": {what}"], width, clock.now_text)
-    table = draw(COLUMNS, [[host, *cells] for host, cells in rows.items()], width)
+    table = draw(COLUMNS, [[host, *cells] for host, cells in rows.items()], width, wide=wide)
     return [head, *table.with_hint()]
 
 

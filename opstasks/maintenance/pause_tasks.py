@@ -33,7 +33,10 @@ def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False)
     plans = ctx.fleet.gather(lambda host: pausing.plan(host, why=why, for_s=for_s, replace=replace))
     unchanged = plans.mapped(lambda plan: reports.as_it_was(plan.before))
     need_every_host(ctx, plans, unchanged, lambda plan: plan.changed)
-    ctx.console.say_lines(pause_screen.pause_plan(plans.values, ctx.clock, ctx.console.window))
+    console = ctx.console
+    console.say_lines(
+        pause_screen.pause_plan(plans.values, ctx.clock, console.window, wide=console.wide)
+    )
     if ctx.options.dry:
         ctx.finish(plans.mapped(reports.pause_planned))
         return
@@ -61,7 +64,10 @@ def unpause(ctx: Context) -> None:
     plans = ctx.fleet.gather(pausing.inspect)
     unchanged = plans.mapped(reports.as_it_was)
     need_every_host(ctx, plans, unchanged, lambda facts: facts.pause is not None)
-    ctx.console.say_lines(pause_screen.unpause_plan(plans.values, ctx.clock, ctx.console.window))
+    console = ctx.console
+    console.say_lines(
+        pause_screen.unpause_plan(plans.values, ctx.clock, console.window, wide=console.wide)
+    )
     if ctx.options.dry:
         ctx.finish(plans.mapped(reports.unpause_planned))
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import plural, span_text
@@ -12,20 +12,23 @@ from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import PREPARE, SCHEDULED
 from opstasks.maintenance.prepare import READY_STATE, PrepareResult, RebootPlan, RebootRequest
 from opstasks.output.notes import headline, note
-from opstasks.output.parts import Line, Part, bold, good, odd, to_type
+from opstasks.output.parts import Line, Part, bold, good, odd, text_of_line, to_type
 from opstasks.output.states import service_part
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
 
 Plans = Mapping[str, RebootPlan]
 
-HOSTS = (
-    Column("HOST"),
-    Column("WHEN", 1),
-    Column("SERVICE"),
-    Column("JOBS", is_right=True),
-    Column("AFTERWARDS", long="wrap", least=20),
-)
+
+def host_columns(*, differ: bool) -> tuple[Column, ...]:
+    """The columns of the hosts; where their times `differ`, only these columns have them."""
+    return (
+        Column("HOST"),
+        Column("WHEN", 0 if differ else 1),
+        Column("SERVICE"),
+        Column("JOBS", is_right=True),
+        Column("AFTERWARDS", long="wrap", least=20),
+    )
 
 
 def jobs_columns(clock: Clock) -> tuple[Column, ...]:
@@ -42,7 +45,9 @@ def jobs_columns(clock: Clock) -> tuple[Column, ...]:
 # -- the plan --------------------------------------------------------------------------------
 
 
-def plan_lines(plans: Plans, request: RebootRequest, clock: Clock, width: int) -> list[Line]:
+def plan_lines(
+    plans: Plans, request: RebootRequest, clock: Clock, width: int, *, wide: bool
+) -> list[Line]:
     """What will happen on each host, and which running jobs begin again."""
     if not plans:
         return []
@@ -50,8 +55,9 @@ def plan_lines(plans: Plans, request: RebootRequest, clock: Clock, width: int) -
     if not all(plan.is_ready for plan in plans.values()):
         found.append([f"  {_steps(plans, request)}"])
     rows = [_cells(host, plan, request, clock) for host, plan in plans.items()]
-    found += draw(HOSTS, rows, width).with_hint()
-    found += _jobs(plans, clock, width)
+    columns = host_columns(differ=len(_times(plans, request, clock)) > 1)
+    found += draw(columns, rows, width, wide=wide).with_hint()
+    found += _jobs(plans, clock, width, wide=wide)
     notes = [n for host, plan in plans.items() for n in _notes(host, plan, clock, width)]
     return [*found, *([[""], *notes] if notes else []), *_undo(plans, request)]
 
@@ -59,14 +65,20 @@ def plan_lines(plans: Plans, request: RebootRequest, clock: Clock, width: int) -
 def _headline(plans: Plans, request: RebootRequest, clock: Clock, width: int) -> Line:
     verb = "prepare and REBOOT" if request.reboot else "prepare for a reboot"
     head: Line = [bold(plural(len(plans), "host")), f": {verb} {_when(plans, request, clock)}"]
-    return headline(head, width, clock.now_text)
+    # A person agrees to the time: it is never cut.
+    is_long = width and len(text_of_line(head)) > width
+    return head if is_long else headline(head, width, clock.now_text)
+
+
+def _times(plans: Plans, request: RebootRequest, clock: Clock) -> set[str]:
+    return {_due(plan, clock) for plan in plans.values()} if request.timed else set()
 
 
 def _when(plans: Plans, request: RebootRequest, clock: Clock) -> str:
     """``now``, ``at 22:00 in 3h59m``, or a word for several different times."""
     if not request.timed:
         return "now"
-    found = {_due(plan, clock) for plan in plans.values()}
+    found = _times(plans, request, clock)
     return f"at {found.pop()}" if len(found) == 1 else "at the times below"
 
 
@@ -90,20 +102,25 @@ def _cells(host: str, plan: RebootPlan, request: RebootRequest, clock: Clock) ->
     return [host, when, service, str(len(plan.jobs)), _afterwards(plan, request)]
 
 
+def _stays_paused(plan: RebootPlan) -> bool:
+    """Whether it is paused for another reason than a reboot: that pause stays as it is."""
+    return plan.is_paused and not (plan.pause and plan.pause.task == PREPARE)
+
+
 def _afterwards(plan: RebootPlan, request: RebootRequest) -> Part:
     if plan.is_ready:
         by = f", prepared by {plan.ready.who}" if plan.ready else ""
         return good(f"{READY_STATE} already{by}")
     if plan.own:
         return "the boot starts the service; jobs begin again"
-    if plan.is_paused and not (plan.pause and plan.pause.task == PREPARE):
+    if _stays_paused(plan):
         return odd("stays paused after the boot")
     if request.keep_paused:
         return "stays paused until after-reboot or unpause"
     return "the boot ends the pause; jobs begin again"
 
 
-def _jobs(plans: Plans, clock: Clock, width: int) -> list[Line]:
+def _jobs(plans: Plans, clock: Clock, width: int, *, wide: bool) -> list[Line]:
     rows = [
         _job(host, job, plan, clock)
         for host, plan in plans.items()
@@ -113,7 +130,7 @@ def _jobs(plans: Plans, clock: Clock, width: int) -> list[Line]:
     if not rows:
         return []
     head = f"{plural(len(rows), 'running job')} will begin again after the boot:"
-    return [[head], *draw(jobs_columns(clock), rows, width).with_hint()]
+    return [[head], *draw(jobs_columns(clock), rows, width, wide=wide).with_hint()]
 
 
 def _job(host: str, job: RunningJob, plan: RebootPlan, clock: Clock) -> list[Part]:
@@ -138,13 +155,26 @@ def _notes(host: str, plan: RebootPlan, clock: Clock, width: int) -> list[Line]:
 
 
 def _undo(plans: Plans, request: RebootRequest) -> list[Line]:
-    if request.timed or request.reboot or all(plan.is_ready for plan in plans.values()):
+    if request.timed or request.reboot:
         return []
-    return [["Until the reboot, undo: ", to_type(_undo_command(",".join(plans)))]]
+    command = _undo_command([host for host, plan in plans.items() if not plan.is_ready], plans)
+    return [["Until the reboot, undo: ", to_type(command)]] if command else []
 
 
-def _undo_command(hosts: str) -> str:
-    return f"inv -H {hosts} service.start unpause"
+def _undo_command(names: Iterable[str], plans: Plans) -> str:
+    """The command that ends a preparation on hosts, one after another where they differ; or ""."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_undo_words(plans[name]), []).append(name)
+    return "; ".join(f"inv -H {','.join(hosts)} {words}" for words, hosts in found.items() if words)
+
+
+def _undo_words(plan: RebootPlan) -> str:
+    """Tasks that undo what a preparation changes: what was stopped or paused before stays so."""
+    # One that ended without an outcome may have stopped the service.
+    was_serving = plan.is_serving or any(item.was_active for item in plan.dead)
+    start = ["service.start"] if was_serving else []
+    return " ".join(start if plan.own or _stays_paused(plan) else [*start, "unpause"])
 
 
 def question(hosts: Sequence[str], plans: Plans, request: RebootRequest, clock: Clock) -> str:
@@ -161,7 +191,7 @@ def question(hosts: Sequence[str], plans: Plans, request: RebootRequest, clock: 
 
 
 def prepared(
-    request: RebootRequest, ids: Mapping[str, str], clock: Clock, *, is_own: bool
+    plans: Plans, request: RebootRequest, ids: Mapping[str, str], clock: Clock
 ) -> Told[PrepareResult]:
     """What `prepare-reboot` says at its end; `ids` gets what was scheduled on each host."""
 
@@ -176,7 +206,7 @@ def prepared(
             return f"inv -H {hosts} scheduled.cancel{quoted}"
         if request.reboot:
             return ""
-        return f"inv -H {hosts} service.start" if is_own else _undo_command(hosts)
+        return _undo_command(hosts.split(","), plans)
 
     return Told(host=lambda result: _result_text(result, clock), whole=whole, undo=undo)
 

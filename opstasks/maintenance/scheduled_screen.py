@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import plural, span_text
-from opstasks.core.hints import one_word, program
+from opstasks.core.hints import one_word, typed
 from opstasks.core.result import FleetResult
+from opstasks.fleet import audit
 from opstasks.maintenance import texts
 from opstasks.maintenance.cancel import CancelResult
 from opstasks.maintenance.onhost.records import (
@@ -196,8 +197,8 @@ def candidates(items: Sequence[ScheduledItem], clock: Clock) -> list[str]:
 def commands(host: str, items: Sequence[ScheduledItem], clock: Clock) -> list[str]:
     """The command to type for each piece of work, with a comment that the shell ignores."""
     return [
-        f"{program()} -H {host} scheduled.cancel {one_word(texts.short_id(item.id))}"
-        f"   # {' '.join(texts.sentence(item, clock).split())}"
+        typed(f"inv -H {host} scheduled.cancel {one_word(texts.short_id(item.id))}")
+        + f"   # {' '.join(texts.sentence(item, clock).split())}"
         for item in items
     ]
 
@@ -228,8 +229,11 @@ def _cancelled_text(result: CancelResult) -> str:
 
 
 def _is_undoable(items: list[ScheduledItem], clock: Clock) -> bool:
-    """Whether one command schedules the same again."""
-    return len(items) == 1 and items[0].step == SCHEDULED and items[0].due_at > clock.now_at + 60
+    """Whether one command schedules the same again; `pause` gives only one's own an end."""
+    (item, *others) = items
+    if others or item.step != SCHEDULED or item.due_at <= clock.now_at + 60:
+        return False
+    return item.kind != UNPAUSE or item.who == audit.who()
 
 
 def _again(item: ScheduledItem, clock: Clock) -> str:

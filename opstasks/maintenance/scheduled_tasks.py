@@ -119,7 +119,7 @@ def _choose_for_each(
 def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> ScheduledItem:
     """What to cancel; a person chooses among several, and names the end of a pause."""
     from opstasks.core.errors import Refused
-    from opstasks.core.hints import program
+    from opstasks.core.hints import typed
     from opstasks.maintenance import scheduled_screen as screen
 
     commands = screen.commands(host, choice.items, ctx.clock)
@@ -127,7 +127,7 @@ def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> Sched
         raise Refused(
             "only the end of a pause is scheduled",
             host=host,
-            tail="\n".join([f"{program()} -H {host} unpause   # end the pause now", *commands]),
+            tail="\n".join([typed(f"inv -H {host} unpause   # end the pause now"), *commands]),
             hint="type one of these; without its end, the host stays paused",
         )
     if len(choice.items) == 1:

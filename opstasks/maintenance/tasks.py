@@ -82,8 +82,10 @@ def _prepare(ctx: Context, request: RebootRequest) -> None:
         return request.reboot or not plan.is_ready
 
     need_every_host(ctx, plans, plans.mapped(reports.not_prepared), wants)
-    shown = screen.plan_lines(plans.values, request, ctx.clock, ctx.console.window)
-    ctx.console.say_lines(shown)
+    console = ctx.console
+    console.say_lines(
+        screen.plan_lines(plans.values, request, ctx.clock, console.window, wide=console.wide)
+    )
     if ctx.options.dry:
         ctx.finish(plans.mapped(reports.prepare_planned))
         return
@@ -128,8 +130,7 @@ def _apply(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest)
         ids[host.name] = result.id
         return result
 
-    is_own = all(plan.own for plan in plans.values.values())
-    told = screen.prepared(request, ids, ctx.clock, is_own=is_own)
+    told = screen.prepared(plans.values, request, ids, ctx.clock)
     carried_out = ctx.carry_out(plans, work, told=told).mapped(reports.prepared)
     done = plans.mapped(reports.not_prepared).replaced(carried_out)
     ready = [item.host for item in done if item.good and item.host in ids]

@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstasks.core.errors import OpsError
+from opstasks.core.hints import typed
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.core.state import HostState
 
 # Changed when a field is renamed or removed, or changes its meaning; not for a new field.
 VERSION = 1
 ERROR_FIELDS = ("message", "host", "command", "tail", "hint", "outcome", "now")
+# They have commands of ours to type, which are complete as on a screen.
+TO_TYPE = ("hint", "look", "next", "undo")
 
 
 def plain(value: object) -> object:
@@ -26,7 +29,7 @@ def plain(value: object) -> object:
         return value.told()
     fields = field_names(type(value))
     if fields is not None:
-        return {name: _moment(name, getattr(value, name)) for name in fields}
+        return {name: _shown(name, getattr(value, name)) for name in fields}
     if isinstance(value, set | frozenset | tuple):
         return list(value)
     return str(value)
@@ -40,8 +43,10 @@ def field_names(kind: Any) -> Sequence[str] | None:
     return names
 
 
-def _moment(name: str, value: Any) -> Any:
+def _shown(name: str, value: Any) -> Any:
     """A field's value; seconds since the epoch become text, 0 ("not yet") null."""
+    if name in TO_TYPE and isinstance(value, str):
+        return typed(value)
     if (
         (name == "at" or name.endswith("_at"))
         and isinstance(value, int | float)
@@ -66,7 +71,8 @@ def iso_text(at: float | None) -> str | None:
 
 def error_document(error: OpsError) -> dict[str, object]:
     """An error as JSON: message, host, command, the last lines and the hint."""
-    return {name: getattr(error, name) for name in ERROR_FIELDS if getattr(error, name)}
+    found = {name: getattr(error, name) for name in ERROR_FIELDS}
+    return {name: _shown(name, value) for name, value in found.items() if value}
 
 
 def failure(error: OpsError) -> dict[str, object]:

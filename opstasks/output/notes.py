@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from opstasks.core.hints import PROGRAMS
+from opstasks.core.hints import PROGRAMS, typed
 from opstasks.core.lines import clipped
 from opstasks.output import fit, paragraphs
 from opstasks.output.escape import printable
@@ -130,7 +130,7 @@ def _command_lines(commands: Sequence[tuple[str, str]], indent: int, width: int)
 
 def _command(text: str) -> Part:
     """What to type, or a sentence that may need several lines."""
-    return to_type(text) if text.startswith(f"{PROGRAMS[0]} ") else bold(text)
+    return to_type(text) if text.startswith(f"{PROGRAMS[0]} ") else bold(typed(text))
 
 
 def _filled(part: Part) -> str:

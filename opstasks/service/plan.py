@@ -62,7 +62,7 @@ def make_plan(verb: Verb, facts: ServiceFacts, watch_s: float) -> ServicePlan:
     )
 
 
-def lines(plans: Mapping[str, ServicePlan], width: int, undo: str) -> list[Line]:
+def lines(plans: Mapping[str, ServicePlan], width: int, undo: str, *, wide: bool) -> list[Line]:
     """The plans of hosts, for a window of a width; `undo` is the command that undoes them."""
     todo = [plan for plan in plans.values() if plan.changes]
     if not todo:
@@ -70,7 +70,7 @@ def lines(plans: Mapping[str, ServicePlan], width: int, undo: str) -> list[Line]
     verb = todo[0].verb.capitalize()
     headline = f"{verb} job-runner on {plural(len(todo), 'host')}"
     found: list[Line] = [[bold(headline)]]
-    found += draw(COLUMNS, map(_row, plans, plans.values()), width).with_hint()
+    found += draw(COLUMNS, map(_row, plans, plans.values()), width, wide=wide).with_hint()
     return [*found, *_closing(plans, undo)]
 
 

@@ -75,7 +75,7 @@ def _roll(
     changing.need_every_host(ctx, planned, unchanged, lambda each: each.changes)
     todo = [host for host in ctx.fleet.hosts if host.name in plans and plans[host.name].changes]
     undo = changing.command_for(ctx, plan.UNDO[verb], [host.name for host in todo])
-    ctx.console.say_lines(plan.lines(plans, width, undo))
+    ctx.console.say_lines(plan.lines(plans, width, undo, wide=ctx.console.wide))
     if ctx.options.dry or not todo:
         ctx.finish(unchanged)
         return

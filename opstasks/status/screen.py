@@ -15,7 +15,7 @@ from opstasks.output.parts import Line, Part, bad, bold, good, odd
 from opstasks.output.screens import Screen, no_answer
 from opstasks.output.states import NOT_KNOWN, or_unknown, service_part, silent_text
 from opstasks.output.table import Column
-from opstasks.status.model import WRONG, Concern, HostStatus, LastRelease, ServiceStatus
+from opstasks.status.model import KINDS, WRONG, Concern, HostStatus, LastRelease, ServiceStatus
 from opstasks.sync.facts import is_ahead
 
 COLUMNS = (
@@ -81,13 +81,14 @@ def _worst(outcome: str, status: HostStatus | None) -> str:
     """One word for a host; "" if it is ok."""
     if status is None:
         return silent_text(outcome)
-    return next((concern.kind for concern in status.concerns if concern.is_wrong), "")
+    wrong = [concern.kind for concern in status.concerns if concern.is_wrong]
+    return min(wrong, key=KINDS.index, default="")
 
 
 def notes(result: FleetResult[HostStatus], *, is_whole: bool = False) -> list[Note]:
     """What needs a person, the worst first, and what is as somebody wanted it."""
     found = [(host, one) for host, status in result.values.items() for one in status.concerns]
-    found.sort(key=lambda pair: (not pair[1].is_wrong, pair[1].kind == "note"))
+    found.sort(key=lambda pair: KINDS.index(pair[1].kind))
     return [_note(host, concern, is_whole=is_whole) for host, concern in found]
 
 

@@ -123,7 +123,9 @@ def _notes(host: str, state: SyncState, width: int) -> Iterable[Line]:
 # -- sync.start, sync.stop, sync.once --------------------------------------------------------
 
 
-def plan_lines(verb: Verb, states: Mapping[str, SyncState], clock: Clock, width: int) -> list[Line]:
+def plan_lines(
+    verb: Verb, states: Mapping[str, SyncState], clock: Clock, width: int, *, wide: bool
+) -> list[Line]:
     """The plan of a change."""
     if not states:
         return []
@@ -132,7 +134,7 @@ def plan_lines(verb: Verb, states: Mapping[str, SyncState], clock: Clock, width:
         [host, _now(state), _after(verb, state), state.source or "no source"]
         for host, state in states.items()
     ]
-    return [headline(head, width, clock.now_text), *draw(PLAN, rows, width).with_hint()]
+    return [headline(head, width, clock.now_text), *draw(PLAN, rows, width, wide=wide).with_hint()]
 
 
 def _now(state: SyncState) -> str:

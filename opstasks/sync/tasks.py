@@ -80,7 +80,10 @@ def _roll(ctx: Context, verb: Verb, work: Callable[[Host], SyncResult], limit: i
     found = ctx.fleet.gather(facts.inspect)
     unchanged = found.mapped(act.unchanged)
     need_every_host(ctx, found, unchanged, lambda state: not screen.is_done(verb, state))
-    ctx.console.say_lines(screen.plan_lines(verb, found.values, ctx.clock, ctx.console.window))
+    console = ctx.console
+    console.say_lines(
+        screen.plan_lines(verb, found.values, ctx.clock, console.window, wide=console.wide)
+    )
     if ctx.options.dry:
         ctx.finish(found)
         return

@@ -11,7 +11,7 @@ from opstasks.cli.context import Context
 from opstasks.cli.options import CORE_HELP
 from opstasks.cli.program import CommandLine
 from opstasks.cli.task import Flag, OpsTask, task
-from opstasks.core.hints import typed
+from opstasks.core.hints import renamed
 from opstasks.namespace import namespace
 
 CATALOGUE = Catalogue(namespace)
@@ -118,7 +118,7 @@ def test_help_fits_into_the_window_and_breaks_no_word(columns):
     for name in NAMES:
         found = help_of(CATALOGUE, name)
         lines = list(help.task_lines(found, "opstasks", columns))
-        examples = [f"  {typed(example, 'opstasks')}" for example in found.examples]
+        examples = [f"  {renamed(example, 'opstasks')}" for example in found.examples]
         assert all(len(line) <= columns or line in examples for line in lines), name
         assert "<" not in "".join(lines), name  # no value of Python
         rows = (*found.arguments, *found.flags)

@@ -3,9 +3,15 @@
 import json
 import shlex
 from itertools import cycle, product
+from types import SimpleNamespace
 
+import invoke
 import pytest
 
+from opstasks.cli.app import App
+from opstasks.cli.changing import command_for
+from opstasks.cli.context import Context
+from opstasks.cli.options import RunOptions
 from opstasks.core.errors import Refused
 
 
@@ -165,3 +171,59 @@ def test_a_task_knows_where_the_words_for_jobs_are_in_the_line(run_here, monkeyp
     for line in ("-Hdead-1 jobs.logs 5 -n 5", "jobs.logs -n5 --job=5 --hosts dead-1"):
         assert run_here(*line.split()).code == 2
     assert found == [("5", [2]), ("5", [2])]
+
+
+# -- which hosts are meant -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another file of hosts, which no other setting names."""
+    (tmp_path / "other.yaml").write_text("hosts: {tpp: {address: 127.0.0.1, port: 1}}")
+    return tmp_path / "other.yaml"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("-H tp status", "-H tpp status"),
+        ("-H tpp jobs.kill", "-H tpp jobs.ls"),
+        ("-H tpp", "-H tpp status"),
+        ("tpp", "-H tpp status"),
+        ("tp", "-H tpp status"),
+    ],
+)
+@pytest.mark.parametrize("json_flag", [(), ("--json",)])
+def test_the_next_command_is_about_the_hosts_of_the_same_file(
+    run_here, other, words, hint, json_flag
+):
+    done = run_here("--inventory", str(other), *json_flag, *shlex.split(words))
+    assert done.code == 2
+    shown = json.loads(done.out)["error"]["hint"] if json_flag else done.err
+    assert f"inv --inventory {other} {hint}" in shown
+
+
+def test_a_host_of_the_named_file_is_known_as_a_host(run_here, other):
+    done = run_here("--inventory", str(other), "tpp", "status")
+    assert "error  'tpp' is a host\n" in done.err
+    assert f"next:  inv -H tpp --inventory {other} status\n" in done.err
+
+
+@pytest.mark.parametrize("item", ["@failed", "@-", "@/dev/null", "tpp,@failed", "!@failed"])
+def test_a_selection_that_changes_is_repeated_by_names(monkeypatch, item):
+    """@failed is about each task's own last run, and standard input can be read only once."""
+    fleet = SimpleNamespace(hosts=[SimpleNamespace(name=name) for name in ("a", "b")])
+    monkeypatch.setattr(Context, "fleet", fleet)
+    ctx = Context(invoke.Config(), App(RunOptions(hosts=(item,))))
+    assert ctx.command_text("jobs.ls") == "inv -H a,b jobs.ls"
+    assert command_for(ctx, "unpause", ["a", "b"]) == "inv -H a,b unpause"
+    assert command_for(ctx, "unpause", ["b"]) == "inv -H b unpause"
+
+
+def test_a_selection_that_stays_is_repeated_as_it_was_typed(monkeypatch, tmp_path):
+    (tmp_path / "names").write_text("a b")
+    fleet = SimpleNamespace(hosts=[SimpleNamespace(name=name) for name in ("a", "b")])
+    monkeypatch.setattr(Context, "fleet", fleet)
+    ctx = Context(invoke.Config(), App(RunOptions(hosts=(f"@{tmp_path}/names,!c", "prod"))))
+    assert ctx.command_text("jobs.ls") == f"inv -H '@{tmp_path}/names,!c',prod jobs.ls"
+    assert command_for(ctx, "unpause", ["a", "b"]) == f"inv {ctx.hosts_text} unpause"

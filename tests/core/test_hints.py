@@ -3,16 +3,22 @@
 import ast
 import os
 import re
+import shlex
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given as given_of
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from opstasks.core.errors import OpsError
-from opstasks.core.hints import command_pattern, one_word, typed, value_of
+from opstasks.core.hints import command_pattern, given, one_word, renamed, typed, value_of
+from opstasks.onhost.masking import masked_words
+from opstasks.output.documents import failure, plain
 from opstasks.output.failures import lines
+from opstasks.output.notes import note
 from opstasks.output.parts import text_of_line, to_type
 
 PACKAGE = Path(__file__).parents[2] / "opstasks"
@@ -62,6 +68,8 @@ OURS = {
     *("it", "','.join(hosts)", "UNDO[verb]", "_again(items[0], clock)"),
     # a comment of one line behind a command
     "' '.join(texts.sentence(item, clock).split())",
+    # our own tasks, with refs that are quoted where they are typed again
+    *("deploy", "undo"),
     # a suggestion, not a command
     *("near[0]", "near[0]!r", "facts.host"),
 }
@@ -123,7 +131,7 @@ def test_every_value_in_a_hint_is_quoted_or_our_own():
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30))
+@given_of(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30))
 def test_a_value_is_one_word_of_a_shell_and_prints_no_control_character(text):
     word = one_word(text)
     assert word.isprintable()
@@ -189,7 +197,7 @@ def test_commands_begin_with_the_program_that_the_person_typed(monkeypatch, star
     ],
 )
 def test_only_commands_are_changed_to_the_program_that_was_typed(text, expected):
-    assert typed(text, "opstasks") == expected
+    assert renamed(text, "opstasks") == expected
 
 
 def test_every_command_in_a_text_can_be_changed_to_the_program_that_was_typed():
@@ -198,7 +206,7 @@ def test_every_command_in_a_text_can_be_changed_to_the_program_that_was_typed():
     for path in sorted(PACKAGE.glob("**/*.py")):
         for text in _texts(ast.parse(path.read_text())):
             if " -> " not in text and len(re.findall(r"\binv (?=-|[a-z]+\.)", text)) > len(
-                re.findall(r"\bopstasks ", typed(text, "opstasks"))
+                re.findall(r"\bopstasks ", renamed(text, "opstasks"))
             ):
                 wrong.append(f"{path.name}: {text}")
     assert wrong == []
@@ -236,3 +244,99 @@ def test_a_hint_is_shown_with_the_program_that_was_typed(monkeypatch):
     error = OpsError("x", host="a", hint="fix it, then: inv -H a deploy")
     assert text_of_line(lines([error])[-1]) == "next:  fix it, then: opstasks -H a deploy"
     assert text_of_line([to_type("inv -H a logs")]) == "opstasks -H a logs"
+
+
+# -- which hosts are meant -------------------------------------------------------------------------
+
+LINE = "-H all --inventory 'my lab.yaml' -ikey status -S=cfg -- -i other --inventory x"
+KEPT = "--inventory 'my lab.yaml' -i key -S cfg"
+
+
+@pytest.fixture
+def line(monkeypatch):
+    """Set the line that was typed."""
+    return lambda text: monkeypatch.setattr("sys.argv", ["inv", *shlex.split(text)])
+
+
+@pytest.mark.parametrize(
+    ("text", "inventory", "key", "config"),
+    [
+        (LINE, "my lab.yaml", "key", "cfg"),
+        ("--inventory=a --identity=b --ssh-config=c status", "a", "b", "c"),
+        ("--inventory a --inventory b -i c -id", "b", "d", ""),
+        ("status -- --inventory a", "", "", ""),
+        ("pause --reason=--inventory=x -H -i", "", "", ""),
+    ],
+)
+def test_the_flags_that_say_which_hosts_are_meant_are_read_from_the_line(
+    line, text, inventory, key, config
+):
+    line(text)
+    assert [given(flag) for flag in ("--inventory", "-i", "-S")] == [inventory, key, config]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("inv -H a unpause", f"inv {KEPT} -H a unpause"),
+        ("fix it, then: inv -H a deploy; or b", f"fix it, then: inv {KEPT} -H a deploy; or b"),
+        ("`inv -H a x`; or inv logs", f"`inv {KEPT} -H a x`; or inv {KEPT} logs"),
+        ("inv -H a run -- ssh -i k -S c", f"inv {KEPT} -H a run -- ssh -i k -S c"),
+        # Those that the command has already, as in a line that is typed again.
+        ("inv -H a --inventory=x -i y status", "inv -S cfg -H a --inventory=x -i y status"),
+        # What does not read hosts.yaml.
+        ("inv --help flags", "inv --help flags"),
+        ("inv --list", "inv --list"),
+        ("no host is up: inv sandbox.up", "no host is up: inv sandbox.up"),
+        ("the inventory", "the inventory"),
+    ],
+)
+def test_a_command_to_type_has_the_flags_that_say_which_hosts_are_meant(line, text, expected):
+    line(LINE)
+    assert typed(text) == expected
+    assert typed(expected) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given_of(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+def test_the_shell_passes_on_the_file_that_was_typed(file):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["inv", f"--inventory={file}"])
+        words = typed("inv -H a x").removeprefix("inv --inventory ").removesuffix(" -H a x")
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {words}"], capture_output=True, check=True
+    )
+    masked = masked_words(["--inventory", file])[1]
+    assert done.stdout == (("./" if masked.startswith("-") else "") + masked).encode() + b"\0"
+
+
+def test_a_secret_in_such_a_flag_is_not_shown(line):
+    line("--inventory https://me:hunter22@x/hosts.yaml status")
+    assert typed("inv -H a x") == "inv --inventory 'https://***@x/hosts.yaml' -H a x"
+
+
+@dataclass
+class Told:
+    """A value with every field that has a command."""
+
+    hint: str = "inv -H a x"
+    look: str = "inv -H a x"
+    next: str = "inv -H a x"
+    undo: str = "inv -H a x"
+    text: str = "inv -H a x"
+
+
+def test_a_document_has_the_same_commands_as_a_screen(line):
+    line("--inventory=lab.yaml --json status")
+    whole = "inv --inventory lab.yaml -H a x"
+    shown = plain(Told())
+    assert shown == {**dict.fromkeys(("hint", "look", "next", "undo"), whole), "text": "inv -H a x"}
+    error = OpsError("no", host="a", hint="fix it, then: inv -H a x")
+    assert failure(error)["error"]["hint"] == f"fix it, then: {whole}"
+    assert text_of_line(lines([error])[-1]) == f"next:  fix it, then: {whole}"
+
+
+def test_a_note_completes_a_command_after_words(line):
+    line("--inventory=lab.yaml manage")
+    shown = text_of_line(note("a", "bad", 0, "edit it, then inv -H a manage")[0])
+    assert shown == "a  bad  next: edit it, then inv --inventory lab.yaml -H a manage"

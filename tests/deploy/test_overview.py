@@ -8,7 +8,7 @@ import pytest
 from opstasks.core.clock import Clock
 from opstasks.core.errors import Unreachable
 from opstasks.core.result import FleetResult, HostResult
-from opstasks.deploy import overview
+from opstasks.deploy import overview, tasks
 from opstasks.deploy.document import document
 from opstasks.deploy.facts import Dirt
 from opstasks.deploy.release import Release
@@ -93,6 +93,22 @@ def test_an_import_that_could_reach_the_host_is_said():
 def test_the_command_to_deploy_is_below_the_table():
     assert pending(fleet(a=OLD))[-1] == "deploy  inv -H sandbox deploy"
     assert pending(fleet(a=NEW))[0] == "nothing to deploy on 1 host"
+
+
+@pytest.mark.parametrize(
+    ("refs", "words"),
+    [
+        (("", ""), "deploy"),
+        (("v2.71.0", ""), "deploy --ref v2.71.0"),
+        (("", "v2"), "deploy --lib-ref v2"),
+        (("a b", "$x"), "deploy --ref 'a b' --lib-ref '$x'"),
+    ],
+)
+def test_the_next_command_deploys_what_was_looked_at(refs, words):
+    screen = overview.pending("-H sandbox", tasks._retyped(*refs))
+    shown = [text_of_line(line) for line in screen.lines(fleet(a=OLD, b=DIVERGED), 200)]
+    assert shown[-1] == f"deploy  inv -H sandbox {words}"
+    assert f"  next:  inv -H b {words} --dry" in shown
 
 
 def test_the_document_has_typed_facts():

@@ -45,13 +45,13 @@ class Client:
     """One running `inv`."""
 
     def __init__(self, ground, words, *, operator="one", inventory=None, env=None):
-        argv = [INV, "--inventory", str(inventory or ground.inventory), "--json"]
-        argv += ["-H", ground.machine.name, *words]
+        argv = [INV, "--json", "-H", ground.machine.name, *words]
+        hosts = {"OPSTASKS_HOSTS": str(inventory or ground.inventory)}
         self.words = list(words)
         self.process = subprocess.Popen(
             argv,
             cwd=ROOT,
-            env={**environment(ground, operator), **(env or {})},
+            env={**environment(ground, operator), **hosts, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

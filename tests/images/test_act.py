@@ -171,6 +171,17 @@ def test_names_that_were_not_moved_are_told_from_those_that_were(fake_host, numb
     assert caught.value.hint
 
 
+def test_the_next_command_keeps_the_digest_that_was_typed(fake_host):
+    """Without it, the host would get whatever the registry has then."""
+    (step,) = PLAN.steps
+    host = fake_host()
+    host.expect_lock("images.update")
+    host.expect(PULL, ASKED, line_of(refused("x was moved since the plan was shown")))
+    with pytest.raises(Refused) as caught:
+        act.apply(host, replace(PLAN, steps=(replace(step, is_pinned=True),)))
+    assert caught.value.hint == f"inv -H tpp images.update ehrql:v1 --digest {step.digest}"
+
+
 def test_ctrl_c_stops_a_pull_with_or_without_progress(fake_host):
     for parts in ([], [PullProgress(1, 0, 0, 0)]):
         host = fake_host()

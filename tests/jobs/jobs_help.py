@@ -169,9 +169,14 @@ def terminal(sandbox_dir, *argv, state="/tmp", size=(40, 160), **options):
     program = str(Path(sys.executable).with_name("inv"))
     return pexpect.spawn(
         program,
-        ["--inventory", str(sandbox_dir / "hosts.yaml"), *argv],
+        list(argv),
         cwd=str(Path(__file__).resolve().parents[2]),
-        env={**os.environ, "XDG_STATE_HOME": str(state), "TERM": "xterm"},
+        env={
+            **os.environ,
+            "OPSTASKS_HOSTS": str(sandbox_dir / "hosts.yaml"),
+            "XDG_STATE_HOME": str(state),
+            "TERM": "xterm",
+        },
         dimensions=size,
         timeout=60,
         encoding="utf-8",

@@ -45,12 +45,12 @@ def test_without_a_change_it_says_how_many_hosts_were_looked_at():
 
 @pytest.mark.parametrize("kill", [False, True])
 def test_the_plan_of_a_break_names_the_owner_and_the_processes(kill):
-    lines = screen.break_plan("tpp", HELD, CLOCK, 80, kill=kill)
+    lines = screen.break_plan("tpp", HELD, CLOCK, 80, kill=kill, wide=False)
     check_screen(__file__, f"break-plan{'-kill' if kill else ''}", 80, lines)
 
 
 def test_a_free_lock_has_nothing_to_break():
-    lines = screen.break_plan("tpp", HeldLock(None), CLOCK, 80, kill=False)
+    lines = screen.break_plan("tpp", HeldLock(None), CLOCK, 80, kill=False, wide=False)
     assert text(lines) == "tpp: the lock is free, nothing to do\n"
 
 
@@ -73,7 +73,9 @@ def test_long_and_odd_texts_fit_into_every_window(width):
     owner = Owner("o" * 40, "t" * 40, SINCE, "")
     held = {"h" * 30: HeldLock(owner, (process,)), "g": HeldLock(NAMELESS, (process,))}
     check_fits(shown(width, **held), width)
-    lines = screen.break_plan("g", HeldLock(NAMELESS, (process,)), CLOCK, width, kill=True)
+    lines = screen.break_plan(
+        "g", HeldLock(NAMELESS, (process,)), CLOCK, width, kill=True, wide=False
+    )
     check_fits(folded(lines, width), width)
 
 

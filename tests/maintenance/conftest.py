@@ -168,8 +168,9 @@ def client(sandbox_dir, tmp_path):
 
     def start(*argv, inventory=sandbox_dir / "hosts.yaml"):
         command = [str(Path(sys.executable).with_name("inv"))]
-        command += ["--inventory", str(inventory), "-H", HOST, *argv]
-        env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+        command += ["-H", HOST, *argv]
+        hosts = {"OPSTASKS_HOSTS": str(inventory)}
+        env = {**os.environ, **hosts, "XDG_STATE_HOME": str(tmp_path)}
         pipe = subprocess.PIPE
         started.append(
             subprocess.Popen(

@@ -238,3 +238,21 @@ def test_nonsense_of_a_host_is_an_invalid_response(words):
 def test_the_state_of_a_host_is_claimed_as_it_was_read(words, claim):
     now = state_of(AfterFacts(GOOD, make_maintenance(READY, **words)))
     assert {name: getattr(now, name) for name in claim} == claim
+
+
+@pytest.mark.parametrize(
+    ("made", "undo"),
+    [
+        ({"was_active": True, "paused_by_us": True}, "service.start unpause"),
+        ({"was_active": True, "paused_by_us": False}, "service.start"),
+        ({"was_active": False, "paused_by_us": True}, "unpause"),
+        ({"was_active": False, "paused_by_us": False}, ""),
+    ],
+)
+def test_cancelling_a_reboot_starts_and_unpauses_only_what_the_preparation_changed(made, undo):
+    maintenance = make_maintenance(replace(READY, boot_id="now", **made), pause=OURS)
+    service = replace(GOOD.service, active="inactive")
+    lines = make_lines("h", AfterFacts(replace(GOOD, service=service), maintenance))
+    (boot,) = [line for line in lines if line.what == "boot"]
+    assert boot.text.startswith("not rebooted since it was prepared")
+    assert boot.hint == "reboot it" + (f", or cancel the reboot: inv -H h {undo}" if undo else "")

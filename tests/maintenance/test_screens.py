@@ -8,6 +8,7 @@ import pytest
 from opstasks.core.clock import Clock
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.core.state import HostState
+from opstasks.fleet import audit
 from opstasks.maintenance import (
     checklist_screen,
     pause_screen,
@@ -57,13 +58,17 @@ PAUSES = {
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_the_plan_of_a_pause_says_whose_pause_it_replaces(width):
-    check_screen(__file__, "pause-plan", width, pause_screen.pause_plan(PAUSES, CLOCK, width))
+    check_screen(
+        __file__, "pause-plan", width, pause_screen.pause_plan(PAUSES, CLOCK, width, wide=False)
+    )
 
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_the_plan_of_an_unpause_says_whose_pause_it_ends(width):
     facts = {"sandbox-1": paused(BOB), "sandbox-2": paused(BY_HAND), "tpp": paused()}
-    check_screen(__file__, "unpause-plan", width, pause_screen.unpause_plan(facts, CLOCK, width))
+    check_screen(
+        __file__, "unpause-plan", width, pause_screen.unpause_plan(facts, CLOCK, width, wide=False)
+    )
 
 
 def test_the_question_names_the_owner_of_each_pause():
@@ -251,9 +256,6 @@ def test_a_cancel_ends_with_the_command_that_schedules_it_again():
     )
     done = replace(REBOOT, outcome="cancelled", reason="cancelled by ann@pc")
     assert told.host(CancelResult(True, done)) == "reboot 4f2a9c cancelled, cancelled by ann@pc"
-    assert (
-        scheduled_screen.cancelled({"tpp": END}, CLOCK).undo("tpp") == "inv -H tpp pause --for 2h"
-    )
     late = replace(REBOOT, due_at=NOW - 5)
     assert scheduled_screen.cancelled({"tpp": late}, CLOCK).undo("tpp") == ""
     assert scheduled_screen.cancelled({"a": REBOOT, "b": REBOOT}, CLOCK).undo("a,b") == ""
@@ -285,12 +287,12 @@ LATER_REQUEST = RebootRequest(delay_s=4 * 3600, drain_s=3600, why="host patches"
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_the_plan_of_a_preparation_names_jobs_and_what_it_replaces(width):
-    lines = reboot_screen.plan_lines(PLANS, LATER_REQUEST, CLOCK, width)
+    lines = reboot_screen.plan_lines(PLANS, LATER_REQUEST, CLOCK, width, wide=False)
     check_screen(__file__, "prepare-plan", width, lines)
 
 
 def test_the_plan_of_a_preparation_now_says_how_to_undo_it():
-    lines = reboot_screen.plan_lines({"sandbox-1": PLAN}, RebootRequest(), CLOCK, 80)
+    lines = reboot_screen.plan_lines({"sandbox-1": PLAN}, RebootRequest(), CLOCK, 80, wide=False)
     check_screen(__file__, "prepare-now-plan", 80, lines)
 
 
@@ -313,7 +315,7 @@ def test_the_plan_of_a_preparation_now_says_how_to_undo_it():
     ],
 )
 def test_the_operator_sees_what_will_happen(plan, words):
-    lines = reboot_screen.plan_lines({"a": plan}, RebootRequest(), CLOCK, 200)
+    lines = reboot_screen.plan_lines({"a": plan}, RebootRequest(), CLOCK, 200, wide=False)
     assert words in text(lines)
 
 
@@ -332,7 +334,7 @@ def test_the_question_says_what_where_and_when(request_, plan, asked):
 
 def test_a_preparation_ends_with_what_to_do_next_and_how_to_undo_it():
     now = HostState(service="stopped", paused=True, prepared=True)
-    told = reboot_screen.prepared(RebootRequest(), {}, CLOCK, is_own=False)
+    told = reboot_screen.prepared({"a": PLAN}, RebootRequest(), {}, CLOCK)
     result = PrepareResult(True, "READY TO REBOOT", "one", requeued=("a",), now=now)
     assert told.host(result) == "READY TO REBOOT, service stopped, 1 job waits for the boot"
     assert told.whole(1) == "1 host READY TO REBOOT"
@@ -340,15 +342,83 @@ def test_a_preparation_ends_with_what_to_do_next_and_how_to_undo_it():
     assert text([reboot_screen.next_line(["a"])]) == (
         "next:  reboot the host, then: inv -H a after-reboot\n"
     )
-    own = reboot_screen.prepared(RebootRequest(), {}, CLOCK, is_own=True)
-    assert own.undo("a") == "inv -H a service.start", "it is not paused"
     assert told.host(PrepareResult(False, "READY TO REBOOT", note="prepared already by bob")) == (
         "READY TO REBOOT already, prepared already by bob"
     )
 
 
+BY_BOB = {"is_paused": True, "pause": BOB}
+UNDOS = [
+    (PLAN, "service.start unpause"),
+    (replace(PLAN, is_serving=False), "unpause"),
+    (replace(PLAN, is_paused=True, pause=OURS), "service.start unpause"),
+    (
+        replace(PLAN, is_serving=False, dead=(make_item(was_active=True, step="stopping"),)),
+        "service.start unpause",
+    ),
+    (replace(PLAN, **BY_BOB), "service.start"),
+    (replace(PLAN, is_paused=True), "service.start"),
+    (replace(PLAN, is_serving=False, **BY_BOB), ""),
+    (replace(PLAN, own=True), "service.start"),
+    (replace(PLAN, own=True, is_serving=False), ""),
+]
+
+
+@pytest.mark.parametrize(("plan", "words"), UNDOS)
+def test_the_undo_of_a_preparation_starts_and_unpauses_only_what_it_changes(plan, words):
+    """Whoever stopped the service before, or paused the host, meant that to last."""
+    plans, request = {"a": plan}, RebootRequest()
+    command = f"inv -H a {words}" if words else ""
+    assert reboot_screen.prepared(plans, request, {}, CLOCK).undo("a") == command
+    shown = text(reboot_screen.plan_lines(plans, request, CLOCK, 0, wide=False))
+    assert shown.partition("Until the reboot, undo: ")[2].strip() == command
+
+
+def test_hosts_whose_undo_differs_have_a_command_each():
+    stopped = replace(PLAN, is_serving=False)
+    plans = {"a": PLAN, "b": stopped, "c": PLAN, "d": replace(PLAN, is_ready=True)}
+    shown = text(reboot_screen.plan_lines(plans, RebootRequest(), CLOCK, 0, wide=False))
+    both = "inv -H a,c service.start unpause; inv -H b unpause"
+    assert f"Until the reboot, undo: {both}\n" in shown
+    assert reboot_screen.prepared(plans, RebootRequest(), {}, CLOCK).undo("a,b,c") == both
+
+
+TIMES = {
+    "tokyo-backend-1": replace(LATER, due_there="2027-01-15 21:00:00 JST", jobs=()),
+    "sandbox-2": replace(LATER, due_at=NOW + 9 * HOUR, due_there="2027-01-15 17:00:00 UTC"),
+}
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_times_that_differ_are_always_on_the_screen(width):
+    request = RebootRequest(at="22:00", keep_paused=True)
+    shown = text(reboot_screen.plan_lines(TIMES, request, CLOCK, width, wide=False))
+    asked = reboot_screen.question(list(TIMES), TIMES, request, CLOCK)
+    assert "at the times above" in asked
+    for plan in TIMES.values():
+        assert texts.due_text(plan.due_at, plan.due_there, CLOCK) in shown
+
+
+@pytest.mark.parametrize("width", range(30, 80, 7))
+def test_the_time_in_the_first_line_is_not_cut(width):
+    plans = {"sandbox-1": replace(LATER, due_at=NOW + 40 * HOUR)}
+    request = RebootRequest(at="2027-01-17 00:00", reboot=True)
+    (first, *_) = reboot_screen.plan_lines(plans, request, CLOCK, width, wide=False)
+    assert "…" not in text([first])
+
+
+def test_an_undo_of_a_cancel_gives_only_ones_own_pause_an_end():
+    """`pause` refuses to change the pause of somebody else."""
+    end = replace(END, who=audit.who())
+    assert scheduled_screen.cancelled({"tpp": end}, CLOCK).undo("tpp") == (
+        "inv -H tpp pause --for 2h"
+    )
+    other = replace(END, who="bob@elsewhere")
+    assert scheduled_screen.cancelled({"tpp": other}, CLOCK).undo("tpp") == ""
+
+
 def test_a_preparation_for_later_ends_with_its_id():
-    told = reboot_screen.prepared(LATER_REQUEST, {"a": ID}, CLOCK, is_own=False)
+    told = reboot_screen.prepared({"a": LATER, "b": LATER}, LATER_REQUEST, {"a": ID}, CLOCK)
     later = PrepareResult(True, "scheduled", ID, NOW + HOUR, "2027-01-15 09:00:00 UTC")
     assert told.host(later) == "scheduled for 09:00, id 4f2a9c"
     assert told.undo("a") == "inv -H a scheduled.cancel 4f2a9c"
@@ -399,11 +469,11 @@ def test_long_and_odd_texts_fit_into_every_window(width, wide):
         check_fits(scheduled(width, records=records), width)
     pause = replace(BOB, **odd)
     plans = {"h" * 30: PausePlan("replace", paused(pause), ODD_TEXT, 60, NOW + 60)}
-    check_fits(pause_screen.pause_plan(plans, CLOCK, width), width)
+    check_fits(pause_screen.pause_plan(plans, CLOCK, width, wide=False), width)
     check_fits(scheduled_screen.cancel_plan({"h" * 30: item}, CLOCK, width), width)
     jobs = (RunningJob("j" * 16, "w" * 60, "a" * 60, NOW - 5),)
     plan = replace(LATER, pause=pause, is_paused=True, scheduled=(item,), jobs=jobs)
-    lines = reboot_screen.plan_lines({"h" * 30: plan}, LATER_REQUEST, CLOCK, width)
+    lines = reboot_screen.plan_lines({"h" * 30: plan}, LATER_REQUEST, CLOCK, width, wide=False)
     check_fits(folded(lines, width), width)
 
 

@@ -3,6 +3,9 @@
 Help and the overview are in tests/cli/test_help.py, which also goes through all tasks.
 """
 
+import os
+import re
+
 import pytest
 
 from opstasks.namespace import namespace
@@ -10,6 +13,10 @@ from tests.output import odd_hosts as hosts
 from tests.output import screen_rules as rules
 from tests.output.every_screen import NO_SCREEN, ROWS
 
+# A command of ours that does not say in which file its hosts are.
+COMMAND = re.compile(r"(?<![\w/.-])inv (?!--help |--list)(?!.*--inventory )[-a-z][^`\\;]*")
+# What a hostile host sends, and a comment of a file that `manage` writes.
+OF_OTHERS = {"inv -H all jobs.kill", "inv manage"}
 WIDTHS = (60, 80, 100, 140, 200)
 ROW = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
@@ -54,6 +61,15 @@ def test_each_screen_shows_what_a_pipe_gets_or_says_that_it_does_not(row, patch)
     lines = rules.lines_of(window.out)
     missing = rules.shown(rules.lines_of(pipe.out), hosts.WHOLE) - rules.shown(lines, hosts.WHOLE)
     assert not missing or rules.has_mark(lines)
+
+
+@ROW
+def test_each_command_to_type_is_about_the_hosts_of_the_same_file(row, patch):
+    """Without --inventory, it would change hosts of another file that have the same names."""
+    file = os.environ["OPSTASKS_HOSTS"]
+    for number in row.numbers:
+        run = row.run(patch, number, 0, "--inventory", file)
+        assert set(COMMAND.findall(run.out + run.err)) - OF_OTHERS == set()
 
 
 def test_each_task_has_a_row_or_a_reason():

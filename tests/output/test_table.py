@@ -1,7 +1,9 @@
 """Tables in a window of any width."""
 
+import ast
 import re
 from collections import Counter
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from tests.output.tables import (
     shown_width,
 )
 
+PACKAGE = Path(__file__).parents[2] / "opstasks"
 JOBS = [
     Column("HOST"),
     Column("JOB"),
@@ -297,3 +300,19 @@ def test_ids_that_look_like_numbers_are_shown_unchanged():
 
 def test_nothing_is_drawn_without_rows():
     assert draw(JOBS, [], 80).with_hint() == []
+
+
+def test_every_screen_can_show_all_columns():
+    """--wide is said to show what a table leaves out: a screen must pass it on."""
+    wrong = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        # With one argument it draws lines, not a table.
+        if isinstance(node, ast.Call) and len(node.args) > 1
+        if ast.unparse(node.func) in ("draw", "table.draw")
+        and "wide" not in {word.arg for word in node.keywords}
+        # Nothing names a column that a question with numbered lines leaves out.
+        and path.relative_to(PACKAGE).as_posix() != "jobs/choose.py"
+    ]
+    assert wrong == []

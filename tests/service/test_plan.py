@@ -46,14 +46,14 @@ def plans(verb, facts=None):
 
 
 def texts(verb, facts, undo=""):
-    return [text_of_line(line) for line in plan.lines(plans(verb, facts), 80, undo)]
+    return [text_of_line(line) for line in plan.lines(plans(verb, facts), 80, undo, wide=False)]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("verb", ["start", "stop", "restart"])
 def test_the_plan_looks_like_its_drawing(verb, width):
     undo = f"inv -H sandbox {plan.UNDO[verb]}" if plan.UNDO[verb] else ""
-    check_screen(__file__, verb, width, plan.lines(plans(verb), width, undo))
+    check_screen(__file__, verb, width, plan.lines(plans(verb), width, undo, wide=False))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The screen of `status`: golden files, any width, hostile texts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from opstasks.core.errors import Unreachable
 from opstasks.fleet import lock
 from opstasks.output import failures
-from opstasks.output.parts import text_of
-from opstasks.status.screen import row, status_screen
+from opstasks.output.parts import text_of, text_of_line
+from opstasks.status.model import KINDS, Concern
+from opstasks.status.screen import headline, notes, row, status_screen
 from opstasks.sync.facts import SyncState
 from tests.screen_check import WIDTHS, check_fits, check_golden, check_whole, shown
 from tests.status.status_help import (
@@ -150,3 +152,15 @@ def test_the_page_about_status_shows_the_golden_file():
     golden = (folder / "golden" / "status-80.txt").read_text().partition("error  ")[0]
     for line in golden.splitlines():
         assert f"    {line}".rstrip() in page.splitlines()
+
+
+def test_what_needs_a_person_is_sorted_by_how_bad_it_is():
+    """Not by host: a forgotten pause is never above the crash loop of another host."""
+    found = {
+        "a": replace(judged(), concerns=tuple(Concern(kind, kind) for kind in reversed(KINDS))),
+        "b": replace(judged(), concerns=(Concern("down", "crash loop"),)),
+    }
+    result = fleet(**found)
+    shown = [text_of(note.text) for note in notes(result)]
+    assert shown == ["down", "crash loop", *KINDS[1:]]
+    assert "2 down" in text_of_line(headline(result, CLOCK))

@@ -74,7 +74,9 @@ def test_a_last_success_in_the_future_has_no_age():
 @pytest.mark.parametrize("verb", ["start", "stop", "once"])
 def test_the_plan_says_what_it_is_now_and_afterwards(verb):
     states = {"tpp": GOOD, "sandbox-2": OFF, "emis": NO_SOURCE}
-    check_screen(__file__, f"{verb}-plan", 80, screen.plan_lines(verb, states, CLOCK, 80))
+    check_screen(
+        __file__, f"{verb}-plan", 80, screen.plan_lines(verb, states, CLOCK, 80, wide=False)
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,4 +123,4 @@ def test_long_and_odd_texts_fit_into_every_window(width):
     state = replace(GOOD, source="/" + "s" * 40, last=last, result=odd, outdated=True)
     result = FleetResult([HostResult("h" * 30, "ok", state)])
     check_fits(screen.screen(lambda: CLOCK, width).lines(result, width), width)
-    check_fits(screen.plan_lines("stop", {"h" * 30: state}, CLOCK, width), width)
+    check_fits(screen.plan_lines("stop", {"h" * 30: state}, CLOCK, width, wide=False), width)
