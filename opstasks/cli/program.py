@@ -35,6 +35,7 @@ from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.options import CORE_FLAGS, CORE_HELP, options_from
 from opstasks.cli.retyped import retyped
 from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
+from opstasks.cli.task_errors import flags_named
 from opstasks.cli.values import Choice
 from opstasks.core import errors
 from opstasks.core.errors import Interrupted, OpsError, Refused
@@ -42,7 +43,6 @@ from opstasks.core.hints import program, quoted
 
 if TYPE_CHECKING:
     from opstasks.cli.help_screens import HelpScreens
-    from opstasks.cli.task import OpsTask
     from opstasks.cli.usage import KnownWords
 
 
@@ -70,7 +70,7 @@ class Executor(invoke.Executor):
                 self.config.load_collection(self.collection.configuration(call.called_as))
                 task: Any = call.task
                 name = self._name_of(call)
-                with app.running(name, anywhere=task.anywhere), _flags_named(name, task):
+                with app.running(name, anywhere=task.anywhere), flags_named(name, task):
                     results[call.task] = call.task(Context(self.config, app), **call.kwargs)
             if app.console.is_cut_short:
                 raise Exit(code=errors.FAILED)
@@ -376,23 +376,6 @@ class CommandLine(invoke.Program):
         if {"--debug", "-d"} & set(typed):
             console.trace(error)
         raise Exit(code=error.exit_code)
-
-
-@contextlib.contextmanager
-def _flags_named(name: str, task: OpsTask) -> Iterator[None]:
-    """An error about a flag of a task begins with the task, as those of the parser do.
-
-    What begins so is wrong usage: the help of the task is the next command, if there is no better.
-    """
-    try:
-        yield
-    except Refused as error:
-        flag = error.message.partition(" ")[0].rstrip(":")
-        if not error.host and flag.startswith("--") and flag[2:] in task.flag_names:
-            error.message = f"{name}: {error.message}"
-        if not error.host and error.message.startswith(f"{name}: "):
-            error.hint = error.hint or f"inv --help {name}"
-        raise
 
 
 def install() -> None:

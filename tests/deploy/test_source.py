@@ -175,7 +175,7 @@ def test_the_accounts_own_settings_are_judged_like_those_of_the_checkout(key):
         *sorted(HABITS),
     ],
 )
-def test_what_an_account_needs_to_reach_the_origin_and_its_habits_are_no_problem(key):
+def test_habits_and_ways_to_reach_the_origin_are_no_problem(key):
     assert found(GitSetting(HOME, key)) == []
     source = CheckoutSource((GitSetting(HOME, key),), problem="/code/.git is not a folder")
     assert list(home_problems(PATH, source, URL, "opensafely")) == []

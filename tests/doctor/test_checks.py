@@ -169,7 +169,7 @@ def test_a_path_behind_a_closed_folder_is_not_called_missing(path, depth):
 
 
 @pytest.mark.parametrize("path", [path for path, _, _ in facts.paths(SPEC)])
-def test_a_path_that_cannot_be_looked_at_for_another_reason_gets_no_advice_about_rights(path):
+def test_a_path_that_fails_for_another_reason_gets_no_advice_about_rights(path):
     nothing = {"owner": "", "mode": 0, "readable": False, "writable": False}
     (check,) = judged(changed(path, **nothing, why="too many levels of symbolic links"))
     assert check.text == "opensafely cannot read it: too many levels of symbolic links"

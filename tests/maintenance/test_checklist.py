@@ -249,7 +249,7 @@ def test_the_state_of_a_host_is_claimed_as_it_was_read(words, claim):
         ({"was_active": False, "paused_by_us": False}, ""),
     ],
 )
-def test_cancelling_a_reboot_starts_and_unpauses_only_what_the_preparation_changed(made, undo):
+def test_a_cancelled_reboot_gives_back_only_what_was_changed(made, undo):
     maintenance = make_maintenance(replace(READY, boot_id="now", **made), pause=OURS)
     service = replace(GOOD.service, active="inactive")
     lines = make_lines("h", AfterFacts(replace(GOOD, service=service), maintenance))

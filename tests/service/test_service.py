@@ -157,7 +157,7 @@ def test_a_service_that_would_run_as_another_account_is_not_started(tpp, verb):
 
 
 @pytest.mark.parametrize("judge", ["inspect_start", "inspect_restart"])
-def test_a_command_of_the_service_that_would_run_as_root_is_found_before_the_question(tpp, judge):
+def test_a_command_that_would_run_as_root_is_found_before_the_question(tpp, judge):
     command = "{ path=/bin/x ; argv[]=/bin/x ; flags=privileged ; start_time=[n/a] ; pid=0 }"
     expect_inspection(tpp, f"{DOWN}User=opensafely\nExecStartPreEx={command}\n")
     with pytest.raises(Refused, match="would run ExecStartPre as root") as caught:
