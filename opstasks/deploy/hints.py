@@ -27,10 +27,11 @@ def unclosed(spec: HostSpec, cause: str) -> str:
         "no folder": f"look at what is in {state} instead of a folder, and move it away (mv)",
         "closed": f"as root: chown -R {owner} {state}; chmod -R u+rwX {state}",
     }.get(cause, f"find out why {state} cannot be written (ls -l)")
-    return f"{first}, then inv -H {spec.name} deploy --unfinished finish"
+    return f"{first}; then: inv -H {spec.name} deploy --unfinished finish"
 
 
 def not_back(spec: HostSpec, snapshot: str) -> str:
     """After a failure to go back; `snapshot` is the copy of the database, "" if there is none."""
-    copy = f"; the database from before the release is {snapshot}" if snapshot else ""
+    before = "; the database from before the release is "
+    copy = f"{before}{one_word(snapshot)}" if snapshot else ""
     return f"fix that, then run `inv -H {spec.name} deploy --unfinished back`{copy}"

@@ -16,6 +16,7 @@ import msgspec
 from opstasks.core.errors import Refused
 from opstasks.core.fields import ready
 from opstasks.core.formats import plural
+from opstasks.core.hints import one_word
 from opstasks.fleet.hosts_file import RawFleet, read
 from opstasks.fleet.inventory import EXAMPLE, DeploySpec, HostSpec, Inventory, parse_ad_hoc
 from opstasks.fleet.mistakes import Mistakes, YamlText
@@ -38,7 +39,7 @@ def load(path: Path | None) -> Inventory:
         raise Refused(
             f"{path} has {plural(len(more) + 1, 'mistake')}: {first}",
             tail="\n".join(more),
-            hint=f"see {EXAMPLE}",
+            hint=f"see {one_word(str(EXAMPLE))}",
         )
     return inventory
 

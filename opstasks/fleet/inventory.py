@@ -18,7 +18,7 @@ import msgspec
 
 from opstasks.core import durations
 from opstasks.core.errors import Refused
-from opstasks.core.hints import quoted
+from opstasks.core.hints import one_word, quoted
 
 EVERYONE = "all"
 # Every key of hosts.yaml with its purpose; installed with the program.
@@ -270,7 +270,7 @@ def no_hosts_hint() -> str:
     """What to do where hosts.yaml is missing or has no hosts; the place is one that is searched."""
     folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     file = f"{folder}/opstasks/hosts.yaml"
-    return f"name a host with -H user@host, or write {file} as in {EXAMPLE}"
+    return f"name a host with -H user@host, or write {file} as in {one_word(str(EXAMPLE))}"
 
 
 def parse_ad_hoc(text: str) -> tuple[str, str, int] | None:

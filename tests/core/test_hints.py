@@ -68,6 +68,8 @@ OURS = {
     *("it", "','.join(hosts)", "UNDO[verb]", "_again(items[0], clock)"),
     # a comment of one line behind a command
     "' '.join(texts.sentence(item, clock).split())",
+    # sentences whose values are quoted where they are made
+    *("first", "copy"),
     # our own tasks, with refs that are quoted where they are typed again
     *("deploy", "undo"),
     # a suggestion, not a command
