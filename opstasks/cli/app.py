@@ -80,14 +80,13 @@ class App:
         Raises Refused if there is none. Call it before the hosts are used.
         """
         from opstasks.core.errors import Refused
-        from opstasks.fleet.inventory import no_hosts_hint
 
         if self.options.hosts:
             return
         if not self.inventory.hosts:
             path = self._inventory_file
             what = f"{path} has no hosts" if path else "there is no hosts.yaml"
-            raise Refused(what, hint=no_hosts_hint())
+            raise Refused(what, hint=self.inventory.no_hosts_hint())
         self._fleet = self._make_fleet(("all",))
 
     def _make_fleet(self, chosen: Sequence[str]) -> Fleet:

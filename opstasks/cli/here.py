@@ -45,8 +45,6 @@ def _known(inventory: Inventory) -> str:
 
 def _hint(task: str, words: Sequence[str], inventory: Inventory) -> str:
     if not inventory.hosts:
-        from opstasks.fleet.inventory import no_hosts_hint
-
-        return no_hosts_hint()
+        return inventory.no_hosts_hint()
     # Not the name of a host: the person did not choose one, and the task may change it.
     return retyped(["-H", "HOSTS", *words], task)

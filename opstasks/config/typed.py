@@ -55,7 +55,7 @@ def assignment(text: str, secret_keys: Iterable[str], before: str = "") -> tuple
     before it on the line.
     """
     name, equals, value = text.partition("=")
-    if not equals and before.endswith("="):
+    if not equals and before.endswith("=") and before.count("=") == 1:
         # The word is not shown: it is probably the value.
         raise Refused(f"{before} is followed by a blank: write KEY=VALUE as one word")
     if not equals:

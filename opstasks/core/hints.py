@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from opstasks.core.lines import is_seen
 
@@ -32,13 +32,14 @@ def program() -> str:
     return name if name in PROGRAMS else PROGRAMS[0]
 
 
-def given(flag: str) -> str:
+def given(flag: str, line: Sequence[str] | None = None) -> str:
     """The value of --inventory, -i or -S in the line that was typed; "" without it.
 
-    It is known before the line is parsed. $OPSTASKS_HOSTS is none: the next command has it too.
+    `line` is that line or a part of it. It is known before the line is parsed. $OPSTASKS_HOSTS is
+    none: the next command has it too.
     """
     value, waits = "", False
-    for word in sys.argv[1:]:
+    for word in sys.argv[1:] if line is None else line:
         if waits:
             value, waits = word, False
         elif word == "--":
@@ -76,11 +77,27 @@ def _flags_without(words: str) -> Iterator[str]:
 
     if words.startswith(_WITHOUT_HOSTS):
         return
-    before = words.partition(" -- ")[0]
+    before, _, command = words.partition(" -- ")
+    line = _without(command)
     for flag, others in _KEPT.items():
-        if (value := given(flag)) and not any(f" {name}" in before for name in (flag, *others)):
+        has = any(f" {name}" in before for name in (flag, *others))
+        if not has and (value := given(flag, line)):
             # A masked value is no file: the command is refused, and reaches no other hosts.
             yield f"{flag} {one_word(masked_words([flag, value])[1])}"
+
+
+def _without(command: str) -> list[str]:
+    """The line that was typed, up to a command that follows ``--`` in a hint.
+
+    Its flags belong to another program, also if ``--`` was forgotten in the line.
+    """
+    line = sys.argv[1:]
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a part of a text
+        return line
+    places = range(len(line) if words else 0)
+    return next((line[:at] for at in places if line[at : at + len(words)] == words), line)
 
 
 @functools.cache

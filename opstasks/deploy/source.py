@@ -31,13 +31,16 @@ _HARMLESS = re.compile(
 )
 # Other ways to clone write these, into the checkout only.
 _CLONED = re.compile(r"remote\.origin\.(tagopt|promisor|partialclonefilter)", re.IGNORECASE)
-# An account may have these as well: none changes what our commands fetch, write or compare. A proxy
-# sees only what the origin's certificate protects.
+# An account may have these as well: none changes what our commands fetch, write or compare: for
+# some they have values of their own (`opstasks.onhost.git_words`). A proxy sees only what the
+# origin's certificate protects.
 _HABITS = re.compile(
-    r"(alias|author|committer|column|commit|credential|difftool|help|mergetool|pager|rebase|rerere"
-    r"|tag)\.[^\n]*"
-    r"|core\.(askpass|commentchar|editor|pager|whitespace)|merge\.(conflictstyle|ff|tool)"
-    r"|diff\.(algorithm|colormoved|context|guitool|renames|tool)|log\.(abbrevcommit|date|decorate)"
+    r"(alias|author|blame|column|commit|committer|credential|difftool|format|github|grep|help"
+    r"|mergetool|pager|rebase|rerere|stash|status|tag)\.[^\n]*"
+    r"|branch\.(sort|autosetupmerge|autosetuprebase)"
+    r"|core\.(askpass|autocrlf|commentchar|editor|eol|pager|untrackedcache|whitespace)|merge\.(conflictstyle|ff|tool)"
+    r"|diff\.(algorithm|colormoved|colormovedws|context|guitool|renames|tool)|gpg\.format"
+    r"|log\.(abbrevcommit|date|decorate|follow)"
     r"|http\.([^\n]*\.)?(proxy|proxyauthmethod|useragent|version)",
     re.IGNORECASE,
 )

@@ -171,7 +171,8 @@ def _paths(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
 def _closed_path_hint(spec: HostSpec, path: str, info: DoctorPath) -> str:
     """What to do about a path that is there, or may be.
 
-    `manage` gives back what it describes; it only clones checkouts, and changes nothing in them.
+    `manage` gives back what it describes, and changes nothing above it. It only clones checkouts,
+    and changes nothing in them.
     """
     if info.why and not info.closed_at:
         return f"look at it: ls -ld {one_word(path)}"
@@ -179,6 +180,10 @@ def _closed_path_hint(spec: HostSpec, path: str, info: DoctorPath) -> str:
     is_above = bool(info.closed_at) and not f"{info.closed_at}/".startswith(f"{checkout}/")
     if checkout and not is_above:
         return closed_hint(checkout, spec.service_user, checkout, "")
+    described = (spec.home, spec.high_privacy, spec.medium_privacy, spec.lock_dir)
+    place = f"{info.closed_at}/"
+    if info.closed_at and not any(place.startswith(f"{folder}/") for folder in described):
+        return f"as root: chmod a+x {one_word(info.closed_at)}"
     return f"inv -H {spec.name} manage"
 
 
@@ -201,7 +206,8 @@ def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     else:
         good = secret.readable and not secret.mode & 0o077
         text = secret.why or f"mode {secret.mode:04o}, owner {secret.owner}"
-        yield DoctorFinding(secrets_file(spec), good, text, hint)
+        better = _closed_path_hint(spec, secrets_file(spec), secret) if secret.closed_at else hint
+        yield DoctorFinding(secrets_file(spec), good, text, better)
     lock_file = facts.paths.get(spec.lock_file)
     if lock_file is not None and lock_file.mode & 0o007:
         text = f"mode {lock_file.mode:04o}: every account can hold the lock"

@@ -32,7 +32,7 @@ def load(path: Path | None) -> Inventory:
     if path is None:
         return Inventory({}, {})
     mistakes = Mistakes(YamlText(path.name, ""))
-    inventory = _Builder(read(path, mistakes), mistakes).inventory()
+    inventory = _Builder(read(path, mistakes), mistakes).inventory(path)
     if mistakes.found:
         first, *more = mistakes.found
         first = first.removeprefix(f"{path.name}: ")
@@ -53,8 +53,8 @@ class _Builder:
         # A part of `deploy` keeps the other parts: a `ref` alone is a ref of the usual repository.
         self._defaults = merged({"deploy": msgspec.to_builtins(DeploySpec())}, raw.defaults)
 
-    def inventory(self) -> Inventory:
-        """The inventory of everything that has no mistakes."""
+    def inventory(self, file: Path) -> Inventory:
+        """The inventory of everything in a file that has no mistakes."""
         members = {name: self._members(name) for name in self._raw.groups}
         for name in self._raw.groups:
             if name in self._raw.hosts:
@@ -65,7 +65,7 @@ class _Builder:
             group: tuple(name for name in hosts if name in names)
             for group, names in members.items()
         }
-        return Inventory(hosts, known, _spec({"name": "", **self._defaults}))
+        return Inventory(hosts, known, _spec({"name": "", **self._defaults}), file)
 
     def _add(self, path: YamlPath, problem: str) -> None:
         """Add a mistake in the file that defines a host, a group or the defaults."""

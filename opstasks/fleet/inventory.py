@@ -155,17 +155,19 @@ class HostPattern(NamedTuple):
 
 
 class Inventory:
-    """Hosts in the order of definition, and groups by name."""
+    """Hosts in the order of definition, and groups by name; `file` is where they come from."""
 
     def __init__(
         self,
         hosts: Mapping[str, HostSpec],
         groups: Mapping[str, tuple[str, ...]],
         defaults: HostSpec | None = None,
+        file: Path | None = None,
     ) -> None:
         self.hosts = dict(hosts)
         self.groups = dict(groups)
         self.defaults = defaults or HostSpec(name="")
+        self.file = file
 
     def names(self) -> list[str]:
         """Everything that -H knows: hosts, groups and `all`."""
@@ -263,14 +265,16 @@ class Inventory:
         names = ", ".join(self.names()[:20])
         if self.hosts:
             return f"inv hosts; known: {names}"
-        return no_hosts_hint()
+        return self.no_hosts_hint()
 
-
-def no_hosts_hint() -> str:
-    """What to do where hosts.yaml is missing or has no hosts; the place is one that is searched."""
-    folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    file = f"{folder}/opstasks/hosts.yaml"
-    return f"name a host with -H user@host, or write {file} as in {one_word(str(EXAMPLE))}"
+    def no_hosts_hint(self) -> str:
+        """What to do without any host: the file that is read, or one that is searched."""
+        folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+        example = one_word(str(EXAMPLE))
+        how = f"or write {folder}/opstasks/hosts.yaml"
+        if self.file:
+            how = f"or add hosts to {one_word(str(self.file))}"
+        return f"name a host with -H user@host, {how} as in {example}"
 
 
 def parse_ad_hoc(text: str) -> tuple[str, str, int] | None:

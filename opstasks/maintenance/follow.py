@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from opstasks.core.command import cmd
 from opstasks.core.errors import (
@@ -120,23 +121,35 @@ class _Follower:
         return found
 
 
+def record_of(host: Host, id: str) -> ScheduledItem | None:
+    """The host's record of a piece of work; raises ProgramFailed when it cannot be read."""
+    request = MaintenanceRequest(site_for(host.spec))
+    found = host.root.call(READ, request, timeout_s=ANSWER_S)
+    return next((item for item in found.items if item.id == id), None)
+
+
 def boot_id(host: Host) -> str:
     """The kernel's id of the present boot."""
     return host.root.output(cmd("cat", "/proc/sys/kernel/random/boot_id"))
 
 
-def wait_for_boot(host: Host, before: str, limit_s: float) -> None:
+def wait_for_boot(host: Host, before: str, limit_s: float, while_up: Callable[[], object]) -> None:
     """Wait until the host is up with a boot id other than `before`.
 
-    Raises VerifyFailed after `limit_s` seconds, Interrupted for Ctrl-C.
+    `while_up` is called while it is up with that one, and may end the wait with an error. Raises
+    VerifyFailed after `limit_s` seconds, Interrupted for Ctrl-C.
     """
 
     def is_booted() -> bool | None:
         host.close()
         try:
-            return True if boot_id(host) != before else None
-        except (Unreachable, Lost, TimedOut):
-            return None
+            if boot_id(host) != before:
+                return True
+            while_up()
+        # A host that goes down may still run programs, but they get no answer from systemd.
+        except (Unreachable, Lost, TimedOut, ProgramFailed):
+            pass
+        return None
 
     where = f"the host is rebooting; then `{typed(f'inv -H {host.name} after-reboot')}`"
     if host.wait_until(is_booted, timeout_s=limit_s, where=where, every_s=BOOT_POLL_S) is None:

@@ -22,7 +22,7 @@ from opstasks.fleet.program import Program
 from opstasks.maintenance import prepare_own
 from opstasks.maintenance.after import WAIT_S, check_after_reboot
 from opstasks.maintenance.checklist import Checklist
-from opstasks.maintenance.follow import follow, wait_for_boot
+from opstasks.maintenance.follow import follow, record_of, wait_for_boot
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import (
     CANCELLED,
@@ -262,13 +262,20 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
         note = "run after-reboot"
         return PrepareResult(True, REBOOTING_STATE, item.id, requeued=item.requeued, note=note)
     host.step("wait for the host to come back", "back", request.boot_wait_s)
-    wait_for_boot(host, begun.boot_id, request.boot_wait_s)
+    wait_for_boot(host, begun.boot_id, request.boot_wait_s, lambda: _check_ready(host, new.id))
     host.step("check that everything is up again", "checklist", WAIT_S)
     checklist = check_after_reboot(host)
     now = read_claims(host)
     return PrepareResult(
         True, REBOOTED_STATE, item.id, requeued=item.requeued, checklist=checklist, now=now
     )
+
+
+def _check_ready(host: Host, id: str) -> None:
+    """Raise VerifyFailed if the host called its reboot off."""
+    item = record_of(host, id)
+    if item is not None and item.outcome != READY:
+        check_outcome(host, item, _claims_after(host, item))
 
 
 def read_claims(host: Host) -> HostState:

@@ -12,7 +12,7 @@ import re
 import time
 
 from opstasks.onhost import unit_state
-from opstasks.onhost.accounts import account_name
+from opstasks.onhost.accounts import own_name
 from opstasks.onhost.commands import attempt, failure, required, was_killed
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 from opstasks.onhost.unit_state import (
@@ -53,7 +53,7 @@ def refuse_unstartable(unit: str, user: str = "") -> None:
     for name, load in loads.items():
         if problem := start_problem(name, load):
             raise HostRefusal(problem)
-    if problem := account_problem(unit, user or account_name(os.geteuid()), shown):
+    if problem := account_problem(unit, user or own_name(shown.get("User", "")), shown):
         raise HostRefusal(problem)
 
 

@@ -69,3 +69,17 @@ def test_an_assignment_is_a_key_and_a_value():
     assert typed.assignment("JOB_SERVER_TOKEN=", SECRETS) == ("JOB_SERVER_TOKEN", "")
     with pytest.raises(Refused):
         typed.assignment("MAX_WORKERS", SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("before", "word", "message"),
+    [
+        ("KEY=", "value", "KEY= is followed by a blank"),
+        ("KEY=YWJjZA==", "OTHER", "'OTHER' has no equals sign"),
+        ("KEY=x", "OTHER", "'OTHER' has no equals sign"),
+        ("", "OTHER", "'OTHER' has no equals sign"),
+    ],
+)
+def test_the_word_that_is_wrong_is_named(before, word, message):
+    with pytest.raises(Refused, match=message):
+        typed.assignment(word, SECRETS, before)

@@ -299,6 +299,22 @@ def test_a_command_to_type_has_the_flags_that_say_which_hosts_are_meant(line, te
     assert typed(expected) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "hint", "flags"),
+    [
+        ("-H a run grep -i error f", "inv -H a run -- grep -i error f", ""),
+        ("run ls -Sh -H a", "inv -H a run -- ls -Sh", ""),
+        ("-i key -H a run grep -i error f", "inv -H a run -- grep -i error f", "-i key "),
+        ("-H a run prog --inventory x", "inv -H a run -- prog --inventory x", ""),
+        ("-H a -S cfg run -- sh -c 'a; b'", "inv -H a run -- sh -c 'a; b'", "-S cfg "),
+    ],
+)
+def test_a_flag_of_another_program_is_none_of_ours(line, text, hint, flags):
+    """Also if ``--`` was forgotten in the line."""
+    line(text)
+    assert typed(hint) == f"inv {flags}{hint.removeprefix('inv ')}"
+
+
 @settings(max_examples=100, deadline=None)
 @given_of(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_the_shell_passes_on_the_file_that_was_typed(file):

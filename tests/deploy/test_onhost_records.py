@@ -23,6 +23,7 @@ from opstasks.deploy.onhost.releases import main
 from opstasks.deploy.onhost.snapshots import prune
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer
 from opstasks.onhost import release_records
+from opstasks.onhost.limits import LATEST_AT
 from opstasks.onhost.protocol import HostRefusal
 from opstasks.onhost.release_records import refuse_unfinished
 from tests.deploy.deploy_help import commits, record
@@ -139,6 +140,8 @@ def test_releases_are_in_the_order_in_which_they_began_whatever_the_clock_says(
         write_record(spec, outcome="deployed", from_version=number, to_version=number + 1)
         prune(spec)
         assert [item.id for item in listed(spec)] == ids[::-1]
+        # What people see is the clock's time, also if it was wrong.
+        assert listed(spec)[0].started_at == (at if at < LATEST_AT else 0)
         assert rollback.undoable(listed(spec)).id == ids[-1]
         kept = sorted(path.stem for path in folder.iterdir())
         assert kept == ids[-spec["keep_snapshots"] :]

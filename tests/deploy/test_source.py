@@ -90,7 +90,10 @@ RUNS_OR_REDIRECTS = [
     "transfer.fsckobjects", "fetch.fsck.skiplist", "a.setting.of.another.git",
 ]
 # People keep these in their home. They change nothing that our commands fetch, write or compare.
-HABITS = {"core.editor", "core.pager", "core.askpass", "credential.helper", "alias.x"}
+HABITS = {
+    "core.editor", "core.pager", "core.askpass", "credential.helper", "alias.x", "core.autocrlf",
+    "core.eol", "core.untrackedcache", "status.showuntrackedfiles", "status.relativepaths",
+}
 # fmt: on
 
 

@@ -120,17 +120,42 @@ def test_ctrl_c_leaves_the_work_to_the_host(host):
 def test_a_new_boot_is_waited_for(host):
     for reply in ("before", Unreachable("down"), TimedOut("slow"), Lost("gone"), "after"):
         host.expect(BOOT_ID, reply)
-    following.wait_for_boot(host, "before", 60)
+    seen = []
+    following.wait_for_boot(host, "before", 60, lambda: seen.append("up"))
+    assert seen == ["up"]
+
+
+@pytest.mark.parametrize(
+    "trouble", [ProgramFailed("no answer from systemd", host="tpp"), Lost("gone"), TimedOut("slow")]
+)
+def test_a_host_that_goes_down_while_it_is_asked_is_waited_for(host, trouble):
+    for reply in ("before", "after"):
+        host.expect(BOOT_ID, reply)
+
+    def ask():
+        raise trouble
+
+    following.wait_for_boot(host, "before", 60, ask)
+
+
+def test_a_reboot_that_was_called_off_is_not_waited_for(host):
+    host.expect(BOOT_ID, "before")
+
+    def ask():
+        raise VerifyFailed("failed: somebody has changed the host", host="tpp")
+
+    with pytest.raises(VerifyFailed, match="somebody has changed the host"):
+        following.wait_for_boot(host, "before", 60, ask)
 
 
 def test_a_boot_that_does_not_happen_is_reported(host):
     host.expect(BOOT_ID, "before", times=None)
     with pytest.raises(VerifyFailed, match=r"no new boot was seen within 0s"):
-        following.wait_for_boot(host, "before", 0.05)
+        following.wait_for_boot(host, "before", 0.05, lambda: None)
 
 
 def test_ctrl_c_while_it_boots_says_what_to_run(host):
     host.expect(BOOT_ID, "before")
     host.stop.set()
     with pytest.raises(Interrupted, match="after-reboot"):
-        following.wait_for_boot(host, "before", 60)
+        following.wait_for_boot(host, "before", 60, lambda: None)

@@ -1,10 +1,12 @@
 """Scheduled work is done once, and its record says how it ended."""
 
+import re
+import sqlite3
 import types
 
 import pytest
 
-from opstasks.maintenance.onhost import prepare, run
+from opstasks.maintenance.onhost import prepare, restore, run
 from opstasks.maintenance.onhost.store import item_path
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import (
@@ -133,17 +135,36 @@ def test_the_host_is_rebooted_only_when_it_is_ready(site, monkeypatch, rebooting
     assert item_path(site.lock_dir, OLD).exists()
 
 
+def unreadable(site):
+    raise sqlite3.OperationalError("database is locked")
+
+
+@pytest.mark.parametrize(
+    ("prepared_by", "reason"),
+    [
+        (lambda site: None, "somebody has changed the host"),
+        (unreadable, "whether it is still prepared is not known .*database is locked"),
+    ],
+    ids=["changed", "unreadable"],
+)
+@pytest.mark.parametrize("is_down", [True, False])
+@pytest.mark.parametrize("is_paused", [True, False])
 def test_a_host_that_was_changed_after_it_was_prepared_is_not_rebooted(
-    site, monkeypatch, rebooting
+    site, monkeypatch, rebooting, prepared_by, reason, is_down, is_paused
 ):
-    make_record(site, reboot=True)
+    """What was not changed back is in the record: the next preparation knows about it."""
+    make_record(site, reboot=True, was_active=True, paused_by_us=True)
     monkeypatch.setattr(prepare, "prepare", lambda site, item: ("ready", ""))
-    monkeypatch.setattr(prepare, "prepared_by", lambda site: None)
-    with pytest.raises(HostFailure, match="somebody has changed the host"):
+    monkeypatch.setattr(prepare, "prepared_by", prepared_by)
+    monkeypatch.setattr(restore, "is_down", lambda unit: is_down)
+    monkeypatch.setattr(restore, "holds_pause", lambda site, item: is_paused)
+    with pytest.raises(HostFailure, match=f"{reason}.*, so it was not rebooted"):
         prepare.main(request_of(site, id=OLD))
     assert rebooting == []
     found = read_record(site)
-    assert (found.outcome, found.reason[:28]) == ("failed", "somebody has changed the host"[:28])
+    assert (found.outcome, bool(re.match(reason, found.reason))) == ("failed", True)
+    left = {"jobrunner is stopped": is_down, "it is still paused": is_paused}
+    assert list(found.left) == [text for text, is_left in left.items() if is_left]
 
 
 def test_the_lock_is_held_while_a_client_sees_that_the_host_is_ready(site, monkeypatch, rebooting):

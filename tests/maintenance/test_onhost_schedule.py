@@ -22,7 +22,13 @@ from opstasks.maintenance.onhost import (
     store,
     timers,
 )
-from opstasks.maintenance.onhost.records import PREPARE, UNPAUSE, ScheduledItem, script_dir
+from opstasks.maintenance.onhost.records import (
+    PREPARE,
+    UNPAUSE,
+    ItemStep,
+    ScheduledItem,
+    script_dir,
+)
 from opstasks.maintenance.onhost.units import HostUnit
 from opstasks.onhost import loader
 from opstasks.onhost.protocol import HostFailure, HostRefusal
@@ -104,9 +110,18 @@ def test_work_that_starts_at_once_leaves_the_other_until_it_has_the_lock(
     assert (read_record(site, NEW).replaces, read_record(site, NEW).replaced) == ((OLD,), ())
 
 
-def test_work_that_starts_at_once_first_cancels_one_that_holds_the_lock(site, started, systemd):
+@pytest.mark.parametrize(
+    "under_way",
+    [
+        {"step": "draining"},
+        {"step": "waiting", "steps": (ItemStep(1, "wait"), ItemStep(2, "look"))},
+    ],
+)
+def test_work_that_starts_at_once_first_cancels_one_that_holds_the_lock(
+    site, started, systemd, under_way
+):
     systemd.states[f"opstasks-{OLD}.service"] = "active"
-    make_record(site, OLD, step="draining")
+    make_record(site, OLD, **under_way)
     scheduled(site, NEW, replace=True, timed=False)
     assert started == [(NEW, "prepare", [NEW])]
     assert read_record(site, NEW).replaced == (f"{OLD} by a@b for then",)

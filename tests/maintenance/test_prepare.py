@@ -307,8 +307,8 @@ def test_a_preparation_that_replaced_another_is_never_refused(host, outcome, sta
 def test_with_reboot_the_host_is_checked_after_its_boot(host, monkeypatch):
     waited = []
 
-    def wait(host, *words):
-        waited.append(words)
+    def wait(host, before, limit_s, while_up):
+        waited.append((before, limit_s))
         expect_claims(host, replace_struct(SERVING, boot_id="another"))
 
     monkeypatch.setattr(prepare, "wait_for_boot", wait)

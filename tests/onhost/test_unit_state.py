@@ -145,7 +145,7 @@ class Systemd:
         self.verbs, self.slept = [], []
         monkeypatch.setattr(unit_control, "read", self.read)
         monkeypatch.setattr(unit_control, "attempt", self.attempt)
-        monkeypatch.setattr(unit_control, "account_name", lambda uid: "opensafely")
+        monkeypatch.setattr(unit_control, "own_name", lambda likely: "opensafely")
         monkeypatch.setattr(unit_control.time, "sleep", self.slept.append)
 
     def read(self, unit, properties=""):
@@ -259,7 +259,6 @@ def test_a_unit_that_systemd_does_not_describe_is_not_judged_by_its_account(stat
 def test_a_unit_of_another_account_is_not_stopped(monkeypatch, user):
     """Without an account, the one that asks counts: the service's programs run as the service."""
     systemd = Systemd(monkeypatch, network="loaded")
-    monkeypatch.setattr(unit_control, "account_name", lambda uid: "opensafely")
     unit_control.refuse_unstartable("jobrunner", user)
     systemd.user = "root"
     with pytest.raises(HostRefusal, match="would run as root, not as opensafely"):

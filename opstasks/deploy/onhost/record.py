@@ -31,7 +31,7 @@ KEPT = (
 CHECKOUTS = ("lib", "code")
 # The folders in the state's folder to which a release writes.
 FOLDERS = ("releases", "snapshots", "kept")
-# The least time between the beginnings of two releases.
+# The least distance between two releases in their order.
 STEP_S = 0.001
 # What a release is assumed to have done if its record was lost: it can be finished and undone.
 UNKNOWN: Record = {
@@ -69,20 +69,25 @@ def begun_record(spec: ReleaseSpec) -> Record:
     kept = {key: spec[key] for key in KEPT}
     record = {**found, **UNKNOWN, **known, **kept}
     if not started_at(record):
-        record["started"] = began_at(spec["state_dir"])
+        record |= {"started": time.time(), "order": next_order(spec["state_dir"])}
     if "from_version" not in record and os.path.lexists(snapshot_path(spec)):
         record |= of_snapshot(spec)
     return record
 
 
-def began_at(state_dir: str) -> float:
-    """When a release begins that is the newest one: now, or later if the clock was set back.
+def next_order(state_dir: str) -> float:
+    """The place of a new release after all others: now, or more if the clock was set back.
 
-    The order of these moments is the order of the releases.
+    In seconds since the epoch, but only for sorting: it is not when the release began.
     """
     good, _ = read_all(state_dir)
-    last_at = max((started_at(record) for record in good.values()), default=0.0)
-    return moment(max(time.time(), last_at + STEP_S))
+    last = max(map(order_of, good.values()), default=0.0)
+    return moment(max(time.time(), last + STEP_S))
+
+
+def order_of(record: Record) -> float:
+    """The place of a release among the others, for sorting; 0 if its record does not tell."""
+    return seconds(record.get("order")) or started_at(record)
 
 
 def started_at(record: Record) -> float:

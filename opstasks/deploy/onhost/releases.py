@@ -6,7 +6,7 @@ the limit, and every older one that is unfinished or whose record cannot be read
 
 from typing import Any
 
-from opstasks.deploy.onhost.record import seconds, started_at
+from opstasks.deploy.onhost.record import order_of, seconds, started_at
 from opstasks.onhost.protocol import Answer, Request
 from opstasks.onhost.release_records import Record, read_all
 
@@ -39,13 +39,13 @@ def main(request: Request) -> Answer:
 def newest(state_dir: str, limit: int) -> list[dict[str, Any]]:
     """The newest releases, and all older ones that are unfinished, newest first.
 
-    Age is by this host's clock, which `opstasks.deploy.onhost.record.began_at` keeps in order: the
-    ids contain the time of the operator's clock. Those whose record cannot be read are at the end:
-    they have no age.
+    The order is that of `opstasks.deploy.onhost.record.next_order`: the host's clock may have been
+    set back, and the ids contain the time of the operator's clock. Those whose record cannot be
+    read are at the end: they have no order.
     """
     good, bad = read_all(state_dir)
-    found = [release_of(name, record) for name, record in good.items()]
-    found.sort(key=lambda release: (release["started_at"], release["id"]), reverse=True)
+    ids = sorted(good, key=lambda name: (order_of(good[name]), name), reverse=True)
+    found = [release_of(name, good[name]) for name in ids]
     found += [
         {**release_of(name, {}), "unread": what.why, "unread_place": what.place}
         for name, what in bad.items()

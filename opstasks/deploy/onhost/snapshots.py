@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from opstasks.deploy.onhost import kept_edits
-from opstasks.deploy.onhost.record import ReleaseSpec, started_at
+from opstasks.deploy.onhost.record import ReleaseSpec, order_of
 from opstasks.onhost.database_copy import clear_partial
 from opstasks.onhost.database_rights import SIDE_FILES
 from opstasks.onhost.release_records import ALL, Record, read_all
@@ -57,7 +57,7 @@ def _age(record: Record, files: Sequence[Path]) -> tuple[bool, float]:
     Its record tells. Without one, its files do; those from the future count as old: the clock was
     set back since then.
     """
-    if at := started_at(record):
+    if at := order_of(record):
         return True, at
     at = max(path.lstat().st_mtime for path in files)
     return at <= time.time(), at

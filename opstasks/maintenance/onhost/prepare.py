@@ -35,7 +35,7 @@ from opstasks.maintenance.onhost.records import (
     Pause,
     ScheduledItem,
 )
-from opstasks.maintenance.onhost.restore import restore
+from opstasks.maintenance.onhost.restore import ERRORS, restore, still_prepared
 from opstasks.maintenance.onhost.run import StoppedError, run_scheduled
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.store import boot_id, read_item, read_items
@@ -69,13 +69,23 @@ def reboot(site: Site, item: ScheduledItem, outcome: str) -> None:
     if outcome != READY or not item.reboot:
         return
     time.sleep(SEEN_S)
-    if prepared_by(site) is None:
-        reason = "somebody has changed the host after it was prepared, so it was not rebooted"
-        write_item(site, item.id, outcome=FAILED, reason=reason)
+    if reason := why_not_ready(site):
+        reason = f"{reason}, so it was not rebooted"
+        left = still_prepared(site, read_item(site.lock_dir, item.id))
+        write_item(site, item.id, outcome=FAILED, reason=reason, left=left)
         raise HostFailure(reason)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     required("cannot reboot", SYSTEMCTL, "--no-block", "reboot", timeout=60)
     time.sleep(HELD_S)
+
+
+def why_not_ready(site: Site) -> str:
+    """Why a host that was prepared must not be rebooted now; "" if it is still prepared."""
+    try:
+        is_ready = prepared_by(site) is not None
+    except ERRORS as error:
+        return f"whether it is still prepared is not known ({error_text(error)})"
+    return "" if is_ready else "somebody has changed the host after it was prepared"
 
 
 def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:

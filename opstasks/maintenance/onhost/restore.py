@@ -52,6 +52,18 @@ def start_again(site: Site, item: ScheduledItem) -> str:
         return f"whether {unit} stays up is not known: {error_text(error)}"
 
 
+def still_prepared(site: Site, item: ScheduledItem) -> list[str]:
+    """What a preparation changed and nobody has changed back; nothing is changed here."""
+    left = []
+    with contextlib.suppress(*ERRORS):
+        if item.was_active and is_down(site.unit):
+            left.append(f"{site.unit} is stopped")
+    with contextlib.suppress(*ERRORS):
+        if item.paused_by_us and holds_pause(site, item):
+            left.append("it is still paused")
+    return left
+
+
 def end_own_pause(site: Site, item: ScheduledItem) -> str:
     """End the pause if it is the preparation's; why it may be paused still, "" if it is not."""
     if not item.paused_by_us:

@@ -70,10 +70,13 @@ def begin_now(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> N
 
     But one that is under way holds the lock, which the new one needs: it is cancelled first.
     """
-    holding = [other for other in others if other.step not in (SCHEDULED, WAITING)]
+    # In its first step it waits for the lock; in the second, it has it and only looks.
+    before = (SCHEDULED, WAITING)
+    waits = [other for other in others if other.step in before and len(other.steps) < 2]
+    holding = [other for other in others if other not in waits]
     cancel_all(site, holding)
     gone = tuple(other.title for other in holding)
-    ids = tuple(other.id for other in others if other not in holding)
+    ids = tuple(other.id for other in waits)
     try:
         hand_over(site, replace(item, replaces=ids, replaced=gone), prepare.__name__)
     except (HostFailure, OSError) as error:
