@@ -99,9 +99,7 @@ class _Follower:
         """The host's records; None while the connection is lost."""
         host = self._host
         try:
-            found = host.root.call(
-                READ, MaintenanceRequest(site_for(host.spec)), timeout_s=ANSWER_S
-            )
+            found = maintenance_of(host)
         except (Unreachable, Lost, TimedOut, ProgramFailed) as error:
             if self._away_since is None:
                 self._away_since = time.monotonic()
@@ -121,11 +119,9 @@ class _Follower:
         return found
 
 
-def record_of(host: Host, id: str) -> ScheduledItem | None:
-    """The host's record of a piece of work; raises ProgramFailed when it cannot be read."""
-    request = MaintenanceRequest(site_for(host.spec))
-    found = host.root.call(READ, request, timeout_s=ANSWER_S)
-    return next((item for item in found.items if item.id == id), None)
+def maintenance_of(host: Host) -> Maintenance:
+    """The host's records; raises ProgramFailed when they cannot be read, or errors of SSH."""
+    return host.root.call(READ, MaintenanceRequest(site_for(host.spec)), timeout_s=ANSWER_S)
 
 
 def boot_id(host: Host) -> str:

@@ -22,7 +22,7 @@ from opstasks.fleet.program import Program
 from opstasks.maintenance import prepare_own
 from opstasks.maintenance.after import WAIT_S, check_after_reboot
 from opstasks.maintenance.checklist import Checklist
-from opstasks.maintenance.follow import follow, record_of, wait_for_boot
+from opstasks.maintenance.follow import follow, maintenance_of, wait_for_boot
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import (
     CANCELLED,
@@ -273,7 +273,7 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
 
 def _check_ready(host: Host, id: str) -> None:
     """Raise VerifyFailed if the host called its reboot off."""
-    item = record_of(host, id)
+    item = next((item for item in maintenance_of(host).items if item.id == id), None)
     if item is not None and item.outcome != READY:
         check_outcome(host, item, _claims_after(host, item))
 

@@ -319,6 +319,24 @@ def test_with_reboot_the_host_is_checked_after_its_boot(host, monkeypatch):
     assert (waited, result.now.boot_id) == ([("now", 60)], "another")
 
 
+def test_a_reboot_that_the_host_called_off_is_an_error(host, monkeypatch):
+    """What the record says is left is said, with the task that restores it."""
+    changed = {"outcome": "failed", "reason": "somebody has changed the host", "was_active": True}
+    ended = make_item(id="r1", step="done", left=("jobrunner is stopped",), **changed)
+
+    def wait(host, before, limit_s, while_up):
+        request = MaintenanceRequest(site_for(host.spec))
+        host.expect(READ, request, make_maintenance(ended), user="root")
+        expect_claims(host, replace_struct(SERVING, service="stopped"))
+        while_up()
+
+    monkeypatch.setattr(prepare, "wait_for_boot", wait)
+    expect_preparation(host, None, outcome="ready")
+    with pytest.raises(VerifyFailed, match="somebody has changed the host; not restored") as caught:
+        prepare.apply_now(host, RebootRequest(reboot=True, boot_wait_s=60), PLAN)
+    assert caught.value.hint == "inv -H tpp service.start"
+
+
 def test_on_the_host_itself_the_reboot_is_not_waited_for(fake_host, monkeypatch):
     monkeypatch.setattr(audit, "new_run_id", lambda: "r1")
     host = fake_host(local=True)

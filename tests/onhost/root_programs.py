@@ -46,7 +46,7 @@ ROWS = (
             "maintenance.prepare:_schedule",
             "maintenance.prepare:apply_later",
             "maintenance.prepare:read_claims",
-            "maintenance.follow:_maintenance",
+            "maintenance.follow:maintenance_of",
             "maintenance.follow:boot_id",
             "maintenance.onhost.prepare",
         ),
