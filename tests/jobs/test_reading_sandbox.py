@@ -12,6 +12,7 @@ import yaml
 from opstasks.sandbox.delay_proxy import DelayProxy
 from tests.jobs import jobs_help as jobs
 from tests.jobs.jobs_help import HOSTILE
+from tests.round_trips import least
 
 pytestmark = pytest.mark.sandbox
 ONE, TWO = HOSTS = ("sandbox-1", "sandbox-2")
@@ -354,15 +355,11 @@ def test_40_000_jobs_and_30_containers_are_listed_in_little_memory(
             path = tmp_path / "hosts.yaml"
             path.write_text(yaml.safe_dump({"hosts": {TWO: entry}}))
 
-            def once(*argv):
-                proxy.reset()
-                assert inv("-H", TWO, *argv, inventory=path).returncode == 0
-                return proxy.round_trips()
-
             def trips(*argv):
-                """The least of five: SSH's own reactions to data, such as a larger window, count
-                too, and depend on how fast this machine is."""
-                return min(once(*argv) for _ in range(5))
+                def ask():
+                    assert inv("-H", TWO, *argv, inventory=path).returncode == 0
+
+                return least(proxy, ask, times=5)
 
             connecting = trips("run", "--user", "ops", "--", "true") - 1
             used = trips("jobs.ls") - connecting
