@@ -82,13 +82,16 @@ class Proxy:
         return "; ".join(lines[-2:])
 
     def close(self) -> None:
-        """Close the connection and end the process."""
-        with contextlib.suppress(OSError):
-            self.sock.close()
-        for number in (signal.SIGHUP, signal.SIGKILL):
+        """End the process with what it started, and close the connection.
+
+        Under `nohup`, SIGHUP, which OpenSSH sends, has no effect.
+        """
+        for numbers in ((signal.SIGHUP, signal.SIGTERM), (signal.SIGKILL,)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                if self._process.poll() is None:
+                for number in numbers if self._process.poll() is None else ():
                     os.killpg(self._process.pid, number)
+            with contextlib.suppress(OSError):
+                self.sock.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_STOP_S)
                 return

@@ -49,6 +49,13 @@ class RoundTrips:
         self.count = max(self.count, depth)
         return depth
 
+    def reset(self) -> None:
+        """Count from 0 again: what answers the data that the client has now is the first one.
+
+        The client may have reacted to that data before; its next question still counts.
+        """
+        self.count = self.base = max(0, self.reached_client)
+
     def delivered(self, direction: Direction, depth: int) -> None:
         """Note that data of this depth has arrived."""
         if direction == "to_client":
@@ -195,7 +202,7 @@ class DelayProxy:
     def _reset(self) -> None:
         self._finished_trips = 0
         for connection in self._connections:
-            connection.trips.base = connection.trips.count
+            connection.trips.reset()
 
     def _cut(self) -> None:
         self._budget = None

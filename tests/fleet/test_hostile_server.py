@@ -1,6 +1,7 @@
 """Servers that misbehave: every wait ends with a reason, and endless data is not kept."""
 
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -378,8 +379,16 @@ def test_words_of_a_server_never_fill_the_screen(listen, spec, monkeypatch):
     transport.close()
 
 
+@pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN], ids=["usual", "nohup"])
+def hangup(request):
+    """What SIGHUP does to the programs that are started: under `nohup`, nothing."""
+    before = signal.signal(signal.SIGHUP, request.param)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("where", ["identities", "trusted_keys"])
-def test_ctrl_c_while_connecting_leaves_nothing(listen, spec, monkeypatch, where):
+def test_ctrl_c_while_connecting_leaves_nothing(listen, spec, monkeypatch, hangup, where):
     def interrupt(*_):
         raise KeyboardInterrupt
 

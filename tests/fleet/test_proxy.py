@@ -38,8 +38,8 @@ def test_ctrl_c_does_not_reach_it(monkeypatch):
     proxy.close()
 
 
-def test_a_proxy_that_ignores_the_hangup_is_killed():
-    proxy = Proxy("sh -c 'trap \"\" HUP; echo up; while :; do sleep 1; done'")
+def test_a_proxy_that_ignores_signals_is_killed():
+    proxy = Proxy("sh -c 'trap \"\" HUP TERM; echo up; while :; do sleep 1; done'")
     proxy.sock.settimeout(20)
     assert proxy.sock.recv(3) == b"up\n"
     proxy.close()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from opstasks.sandbox.delay_proxy import DelayProxy
+from opstasks.sandbox.delay_proxy import DelayProxy, RoundTrips
 
 
 @pytest.fixture
@@ -92,6 +92,24 @@ def test_reset_counts_from_0(echo):
         with connect(proxy) as connection:
             ask(connection)
             assert proxy.round_trips() == 2
+
+
+@pytest.mark.parametrize("reacts", [False, True])
+def test_a_reaction_before_the_reset_makes_the_next_question_no_cheaper(reacts):
+    trips = RoundTrips()
+
+    def passes(direction):
+        trips.delivered(direction, trips.seen(direction))
+
+    for direction in ("to_client", "to_server", "to_client"):
+        passes(direction)
+    if reacts:  # with a larger window, for example, which gets no answer
+        passes("to_server")
+    trips.reset()
+    assert trips.count - trips.base == 0
+    for direction in ("to_server", "to_client"):
+        passes(direction)
+    assert trips.count - trips.base == 1
 
 
 def test_bytes_arrive_complete_and_in_order(echo):
