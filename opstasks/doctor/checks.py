@@ -10,25 +10,22 @@ from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.deploy import fit, present, release
-from opstasks.deploy.release import closed_hint
 from opstasks.doctor import drift, left
 from opstasks.doctor.facts import (
     INSPECT,
     PROGRAMS,
     DatabaseFacts,
     DoctorFacts,
-    DoctorPath,
     EngineFacts,
     commands,
     disks,
-    folders,
-    paths,
     request,
     root_commands,
     secrets_file,
     sudo_rules,
 )
 from opstasks.doctor.finding import DoctorFinding
+from opstasks.doctor.places import closed_path_hint, folder_findings, path_findings
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -109,8 +106,8 @@ def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[Docto
     return [
         *_python(facts, now_at),
         *_programs(spec, facts),
-        *_paths(spec, facts),
-        *_folders(spec, facts),
+        *path_findings(spec, facts),
+        *folder_findings(spec, facts),
         *_privacy(spec, facts),
         *_rights(spec, facts),
         _docker(spec, facts.docker),
@@ -154,49 +151,6 @@ def _programs(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
         yield DoctorFinding(f"program {name}", bool(place), place or "not found", hint)
 
 
-def _paths(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
-    for path, written, hint in paths(spec):
-        info = facts.paths.get(path)
-        if info is None:
-            yield DoctorFinding(path, False, "not there", hint)
-        elif not (info.readable and (info.writable or not written)):
-            what = "write to it" if info.readable else "read it"
-            text = f"{spec.service_user} {'cannot' if info.why else 'may not'} {what}"
-            text += f": {info.why}" if info.why else ""
-            yield DoctorFinding(path, False, text, _closed_path_hint(spec, path, info))
-        else:
-            yield DoctorFinding(path, True, "there")
-
-
-def _closed_path_hint(spec: HostSpec, path: str, info: DoctorPath) -> str:
-    """What to do about a path that is there, or may be.
-
-    `manage` gives back what it describes, and changes nothing above it. It only clones checkouts,
-    and changes nothing in them.
-    """
-    if info.why and not info.closed_at:
-        return f"look at it: ls -ld {one_word(path)}"
-    checkout = next((p for p in (spec.code_dir, spec.lib_dir) if path.startswith(f"{p}/")), "")
-    is_above = bool(info.closed_at) and not f"{info.closed_at}/".startswith(f"{checkout}/")
-    if checkout and not is_above:
-        return closed_hint(checkout, spec.service_user, checkout, "")
-    described = (spec.home, spec.high_privacy, spec.medium_privacy, spec.lock_dir)
-    place = f"{info.closed_at}/"
-    if info.closed_at and not any(place.startswith(f"{folder}/") for folder in described):
-        return f"as root: chmod a+x {one_word(info.closed_at)}"
-    return f"inv -H {spec.name} manage"
-
-
-def _folders(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
-    """Folders that somebody else made; tasks make those that are missing."""
-    for name in folders(spec):
-        why = facts.closed.get(name)
-        if why:
-            hint = closed_hint(name, spec.service_user, name, why)
-            text = f"{spec.service_user} may not write to it: {why}"
-            yield DoctorFinding(name, False, text, hint)
-
-
 def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     """Access for others: the mode of the secrets, and who may put a link where root writes."""
     secret = facts.paths.get(secrets_file(spec))
@@ -206,7 +160,7 @@ def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     else:
         good = secret.readable and not secret.mode & 0o077
         text = secret.why or f"mode {secret.mode:04o}, owner {secret.owner}"
-        better = _closed_path_hint(spec, secrets_file(spec), secret) if secret.closed_at else hint
+        better = closed_path_hint(spec, secrets_file(spec), secret) if secret.closed_at else hint
         yield DoctorFinding(secrets_file(spec), good, text, better)
     lock_file = facts.paths.get(spec.lock_file)
     if lock_file is not None and lock_file.mode & 0o007:
