@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opstasks.core.errors import Refused
 from opstasks.core.hints import one_word
+from opstasks.deploy.release import closed_hint
 from opstasks.fleet.inventory import HostSpec
 from opstasks.primitives import systemd
 
@@ -20,12 +21,13 @@ def refused(spec: HostSpec, no: Refused, task: str) -> str:
 
 def unclosed(spec: HostSpec, cause: str) -> str:
     """After a release whose record cannot be written; `cause` is the host's word for it."""
-    state, owner = one_word(str(spec.state_dir)), one_word(f"{spec.service_user}:")
+    folder = str(spec.state_dir)
+    state = one_word(folder)
     first = {
         "full": "free some space there",
         "read-only": "find out why the disk is read-only (dmesg)",
         "no folder": f"look at what is in {state} instead of a folder, and move it away (mv)",
-        "closed": f"as root: chown -R {owner} {state}; chmod -R u+rwX {state}",
+        "closed": closed_hint(folder, spec.service_user, folder, ""),
     }.get(cause, f"find out why {state} cannot be written (ls -l)")
     return f"{first}; then: inv -H {spec.name} deploy --unfinished finish"
 

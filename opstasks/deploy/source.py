@@ -38,7 +38,8 @@ _HABITS = re.compile(
     r"(alias|author|blame|column|commit|committer|credential|difftool|format|github|grep|help"
     r"|mergetool|pager|rebase|rerere|stash|status|tag)\.[^\n]*"
     r"|branch\.(sort|autosetupmerge|autosetuprebase)"
-    r"|core\.(askpass|autocrlf|commentchar|editor|eol|pager|untrackedcache|whitespace)|merge\.(conflictstyle|ff|tool)"
+    r"|core\.(askpass|autocrlf|commentchar|editor|eol|pager|untrackedcache|whitespace)"
+    r"|merge\.(conflictstyle|ff|tool)"
     r"|diff\.(algorithm|colormoved|colormovedws|context|guitool|renames|tool)|gpg\.format"
     r"|log\.(abbrevcommit|date|decorate|follow)"
     r"|http\.([^\n]*\.)?(proxy|proxyauthmethod|useragent|version)",
